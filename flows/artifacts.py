@@ -1,0 +1,52 @@
+"""What a run shows of itself in Prefect: its predictions, its drift, its decision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.artifacts import create_table_artifact
+
+from flows.run import Run
+
+__all__ = ["show"]
+
+PREDICTIONS = """
+    select * from predictions.pred_{task}
+    where as_of_date = $as_of_date
+    order by score desc, {key}
+    limit 20
+"""
+DRIFT = """
+    select model_version, feature, severity, psi, psi_floor, adjusted_p_value, alarming_window_count
+    from monitoring.mon_feature_drift
+    where task = $task and as_of_date = $as_of_date
+    order by psi desc, model_version, feature
+    limit 20
+"""
+DECISION = """
+    select verdict, reason_codes, champion_version, challenger_version, look_number, decision_id
+    from decisions.decide_champion
+    where task = $task and as_of_date = $as_of_date
+"""
+
+
+def show(run: Run) -> None:
+    """Attach the period's tables to the flow run."""
+    slug = run.task.name.replace("_", "-")
+    predictions = PREDICTIONS.format(
+        task=run.task.name,
+        key=", ".join(run.task.entity_key),
+    )
+    for name, sql in (("predictions", predictions), ("drift", DRIFT), ("decision", DECISION)):
+        create_table_artifact(
+            key=f"{slug}-{name}",
+            table=[_printable(row) for row in run.rows(sql)],
+            description=f"{run.task.name}, as of {run.as_of_date}: {name}",
+        )
+
+
+def _printable(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value if isinstance(value, int | float | str | None) else str(value)
+        for name, value in row.items()
+    }

@@ -1,0 +1,75 @@
+"""Flow `daily`: one period of one task, from landing to the promoted champion.
+
+Every step can be repeated: a second run of the same period finds its work done.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import date, datetime
+
+import click
+from models_ml.provenance import code_commit
+from prefect import flow, runtime
+
+from flows import dbt_runs
+from flows.build_features import build_period
+from flows.judge_champion import judge_period
+from flows.land_data import land_sources
+from flows.promote_champion import apply_verdict
+from flows.run import Run, open_run
+from flows.score_batch import roles_at, score_period
+from flows.train_challenger import train_version
+from warehouse.facts import record
+
+__all__ = ["daily", "run_day"]
+
+
+def run_day(run: Run) -> None:
+    """Take one period through the whole loop."""
+    started = time.perf_counter()
+    land_sources(run)
+    build_period(run)
+    if not roles_at(run):
+        train_version(run, "first_version")
+        dbt_runs.decisions()
+        apply_verdict(run)
+    score_period(run)
+    judge_period(run)
+    apply_verdict(run)
+    retrain = run.rows(
+        """
+        select reason_codes from decisions.decide_retrain
+        where task = $task and as_of_date = $as_of_date and verdict = 'retrain'
+        """
+    )
+    if retrain:
+        train_version(run, ", ".join(retrain[0]["reason_codes"]))
+    completed = {
+        "task": run.task.name,
+        "as_of_date": run.as_of_date,
+        "flow_run_id": str(runtime.flow_run.id),
+        "code_commit": code_commit(),
+        "run_seconds": time.perf_counter() - started,
+    }
+    record(run.connection, {"day_runs": [completed]})
+
+
+@flow(name="daily")
+def daily(task_name: str, as_of_date: date | None = None) -> None:
+    """Run one period of a task; without a date, the one after the last completed."""
+    with open_run(task_name, as_of_date) as run:
+        run_day(run)
+
+
+@click.command()
+@click.argument("task_name", metavar="TASK")
+@click.option("--as-of", "as_of", type=click.DateTime(["%Y-%m-%d"]), help="Default: the next one.")
+def main(task_name: str, as_of: datetime | None) -> None:
+    """Run one period of TASK in this process."""
+    daily(task_name, as_of.date() if as_of else None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

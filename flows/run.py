@@ -1,0 +1,134 @@
+"""What every step of a run shares: the task, its date, the warehouse, the registry.
+
+`open_run` is the way in of every flow. It refuses a wrong task or date before anything happens,
+holds the working file for the length of the run, and publishes what the run made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import duckdb
+from models_ml.registry import Registry
+from warehouse.landing import create_raw_tables
+
+from flows import dbt_runs
+from models_ml.tasks import Task, load_task, load_tasks
+from warehouse.connection import open_warehouse, seal
+from warehouse.home import mlflow_folder
+from warehouse.publishing import publish
+from warehouse.sources import Source, load_sources
+from warehouse.writing import create_predictions_table
+
+__all__ = ["DateRefused", "Run", "open_run"]
+
+
+class DateRefused(ValueError):
+    """An as_of_date that the task cannot run for."""
+
+
+class Run:
+    """One task, one as_of_date, and the open warehouse; every step takes one.
+
+    A plain class on purpose: Prefect walks into dataclasses that it gets as arguments.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        as_of_date: date,
+        connection: duckdb.DuckDBPyConnection,
+        manifest: dict[str, Any],
+    ) -> None:
+        self.task = task
+        self.as_of_date = as_of_date
+        self.connection = connection
+        self.manifest = manifest
+
+    @property
+    def sources(self) -> list[Source]:
+        """The declared sources that the task lands."""
+        declared = load_sources(self.manifest)
+        return [declared[name] for name in self.task.sources]
+
+    @property
+    def registry(self) -> Registry:
+        """The MLflow registry in the state folder."""
+        return Registry(mlflow_folder())
+
+    def at(self, as_of_date: date) -> Run:
+        """Return the same run for another date."""
+        return Run(self.task, as_of_date, self.connection, self.manifest)
+
+    def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
+        """Return the rows of a query as dicts; `$task` and `$as_of_date` are always bound."""
+        bound = {"task": self.task.name, "as_of_date": self.as_of_date, **parameters}
+        used = {name: value for name, value in bound.items() if f"${name}" in sql}
+        result = self.connection.execute(sql, used)
+        names = [column[0] for column in result.description]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+def next_as_of_date(task: Task, connection: duckdb.DuckDBPyConnection) -> date:
+    """Return the period after the last completed one, or the first training date."""
+    last = connection.execute(
+        "select max(as_of_date) from recorded.day_runs where task = ?", [task.name]
+    ).fetchone()
+    if last is None or last[0] is None:
+        return task.replay.first_training
+    return last[0] + timedelta(days=task.cadence_days)
+
+
+def check_as_of_date(task: Task, as_of_date: date, today: date) -> None:
+    """Refuse a date in the future, before the task's history, or off its cadence."""
+    if as_of_date > today:
+        raise DateRefused(
+            f"as_of_date {as_of_date} of {task.name} lies in the future (today is {today}, UTC); "
+            "facts before it are not known yet"
+        )
+    if as_of_date < task.history_from:
+        raise DateRefused(
+            f"as_of_date {as_of_date} of {task.name} is before history_from {task.history_from}, "
+            f"the first date whose look-back is full; declare an earlier one or run a later date"
+        )
+    offset = (as_of_date - task.history_from).days % task.cadence_days
+    if offset:
+        before = as_of_date - timedelta(days=offset)
+        raise DateRefused(
+            f"as_of_date {as_of_date} of {task.name} is not on its {task.cadence} cadence; "
+            f"the nearest are {before} and {before + timedelta(days=task.cadence_days)}"
+        )
+
+
+@contextmanager
+def open_run(task_name: str, as_of_date: date | None = None) -> Iterator[Run]:
+    """Open the warehouse for a run of `task_name` at `as_of_date`, and publish at its end.
+
+    Without a date: the period after the last completed one.
+
+    Raises
+    ------
+    TaskDeclarationError
+        The task is unknown or wrongly declared.
+    DateRefused
+        The date is in the future, too early, or off the cadence.
+    WarehouseLocked
+        Another process is writing.
+    """
+    manifest = dbt_runs.manifest()
+    task = load_task(manifest, task_name)
+    with open_warehouse() as connection:
+        chosen = as_of_date or next_as_of_date(task, connection)
+        check_as_of_date(task, chosen, datetime.now(UTC).date())
+        create_raw_tables(connection, load_sources(manifest).values())
+        for declared in load_tasks(manifest).values():
+            create_predictions_table(
+                connection, declared.name, declared.entity_key_types, declared.kind
+            )
+        dbt_runs.set_up(connection)
+        yield Run(task, chosen, connection, manifest)
+        seal(connection)
+        publish(connection)

@@ -1,0 +1,138 @@
+"""What a run says on the terminal: a line per period, and at the end what a newcomer looks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import duckdb
+from rich.console import Console
+from rich.table import Table
+
+from flows.run import Run
+from warehouse.connection import open_published
+from warehouse.home import expectations_folder, published_path
+
+__all__ = ["day_line", "print_summary"]
+
+DAY = """
+select
+    (
+        select string_agg(
+            scoring_runs.role || ' v' || scoring_runs.model_version, ', ' order by scoring_runs.role
+        )
+        from recorded.scoring_runs
+        where task = $task and as_of_date = $as_of_date
+    ) as scored_by,
+    (
+        select max(row_count) from recorded.scoring_runs
+        where task = $task and as_of_date = $as_of_date
+    ) as row_count,
+    (
+        select count(*) filter (where severity = 'act') from monitoring.mon_feature_drift
+        where task = $task and as_of_date = $as_of_date and role = 'champion'
+    ) as drifting_count,
+    (
+        select string_agg(
+            verdict || ' (' || array_to_string(reason_codes, ', ') || ')', '; '
+            order by challenger_version
+        )
+        from decisions.decide_champion
+        where task = $task and as_of_date = $as_of_date
+    ) as decision,
+    (
+        select string_agg('v' || model_version || ' trained: ' || trigger_reason, '; ')
+        from recorded.model_versions
+        where task = $task and cut_off_date = $as_of_date
+    ) as trained
+"""
+
+SHOWN = {
+    "Decisions that changed something, or could have (decisions.decide_champion)": """
+        select
+            task, as_of_date, verdict, array_to_string(reason_codes, ', ') as reason_codes,
+            champion_version as champion, challenger_version as challenger, look_number as look,
+            round(primary_delta, 5) as delta, round(primary_lower_bound, 5) as lower_bound,
+            round(primary_upper_bound, 5) as upper_bound, left(decision_id, 12) as decision_id
+        from decisions.decide_champion
+        where verdict in ('promote', 'rollback') or look_number is not null
+        order by task, as_of_date, challenger_version
+    """,
+    "The checks behind the last promotion (decisions.decide_checks)": """
+        select
+            checks.task, checks.as_of_date, checks.check_name, checks.metric, checks.slice,
+            round(checks.delta, 5) as delta, round(checks.lower_bound, 5) as lower_bound,
+            round(checks.threshold, 5) as threshold, checks.is_passed
+        from decisions.decide_checks as checks
+        inner join (
+            select task, as_of_date, challenger_version
+            from decisions.decide_champion
+            where verdict = 'promote' and not is_rubber_stamp
+            order by as_of_date desc
+            limit 1
+        ) using (task, as_of_date, challenger_version)
+        order by checks.check_name, checks.metric, checks.slice
+    """,
+    "Drift that calls for action (monitoring.mon_feature_drift)": """
+        select
+            task, feature, count(*) as windows, min(as_of_date) as first_window,
+            max(as_of_date) as last_window, round(max(psi), 3) as largest_psi
+        from monitoring.mon_feature_drift
+        where severity = 'act' and role = 'champion'
+        group by task, feature
+        order by largest_psi desc
+        limit 12
+    """,
+}
+
+NEXT = """
+Next:
+  make sql Q="select * from decisions.decide_champion order by as_of_date desc limit 5"
+  make docs      the tables, their columns and their lineage, as one page
+  make up        Prefect, MLflow and the docs on this machine; then, for example:
+                 .venv/bin/prefect deployment run 'daily/{deployment}'
+Published tables: {published}
+Data Docs: {data_docs}
+"""
+
+
+def day_line(run: Run) -> str:
+    """Return what happened in the run's period, in one line."""
+    day = run.rows(DAY)[0]
+    drift = f"{day['drifting_count']} features drifting" if day["drifting_count"] else "no drift"
+    parts = [f"scored {day['row_count']:,} rows by {day['scored_by']}", drift, day["decision"]]
+    return " | ".join(str(part) for part in [*parts, day["trained"]] if part)
+
+
+def _table(connection: duckdb.DuckDBPyConnection, title: str, sql: str) -> Table:
+    result = connection.execute(sql)
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for column in result.description:
+        table.add_column(column[0])
+    for row in result.fetchall():
+        table.add_row(*("" if value is None else str(value) for value in row))
+    return table
+
+
+def print_summary(console: Console, tasks: Iterable[str]) -> None:
+    """Print decisions with evidence, the newest predictions, the drift, and the next commands."""
+    names = list(tasks)
+    newest: dict[str, Any] = {
+        f"Newest predictions (predictions.pred_{name})": f"""
+            select * from predictions.pred_{name}
+            where as_of_date = (select max(as_of_date) from predictions.pred_{name})
+            order by score desc limit 5
+        """
+        for name in names
+    }
+    with open_published() as connection:
+        for title, sql in {**SHOWN, **newest}.items():
+            console.print(_table(connection, title, sql))
+    console.print(
+        NEXT.format(
+            deployment=names[0].replace("_", "-"),
+            published=published_path(),
+            data_docs=expectations_folder() / "data_docs" / "index.html",
+        ),
+        soft_wrap=True,
+    )
