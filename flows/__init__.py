@@ -16,6 +16,7 @@ os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{mlflow_folder() / 'mlf
 os.environ.update(
     DO_NOT_TRACK="1",
     PREFECT_SERVER_ANALYTICS_ENABLED="false",
+    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="120",  # a slow or busy machine
     PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY="false",
     PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS="false",
     MLFLOW_DISABLE_TELEMETRY="true",

@@ -10,17 +10,19 @@ import time
 from datetime import date, datetime
 
 import click
-from models_ml.provenance import code_commit
 from prefect import flow, runtime
 
 from flows import dbt_runs
 from flows.build_features import build_period
+from flows.cli import on_the_terminal
 from flows.judge_champion import judge_period
 from flows.land_data import land_sources
 from flows.promote_champion import apply_verdict
 from flows.run import Run, open_run
 from flows.score_batch import roles_at, score_period
+from flows.summary import day_line
 from flows.train_challenger import train_version
+from models_ml.provenance import code_commit
 from warehouse.facts import record
 
 __all__ = ["daily", "run_day"]
@@ -57,10 +59,17 @@ def run_day(run: Run) -> None:
 
 
 @flow(name="daily")
-def daily(task_name: str, as_of_date: date | None = None) -> None:
-    """Run one period of a task; without a date, the one after the last completed."""
+def daily(task_name: str, as_of_date: date | None = None) -> str:
+    """Run one period of a task; without a date, the one after the last completed.
+
+    Returns
+    -------
+    str
+        What happened, in a line.
+    """
     with open_run(task_name, as_of_date) as run:
         run_day(run)
+        return f"{task_name} {run.as_of_date}: {day_line(run)}"
 
 
 @click.command()
@@ -68,7 +77,9 @@ def daily(task_name: str, as_of_date: date | None = None) -> None:
 @click.option("--as-of", "as_of", type=click.DateTime(["%Y-%m-%d"]), help="Default: the next one.")
 def main(task_name: str, as_of: datetime | None) -> None:
     """Run one period of TASK in this process."""
-    daily(task_name, as_of.date() if as_of else None)
+    with on_the_terminal():
+        line = daily(task_name, as_of.date() if as_of else None)
+    click.echo(line)
 
 
 if __name__ == "__main__":

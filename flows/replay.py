@@ -6,7 +6,6 @@ completed periods are left alone, so a stopped replay goes on where it was.
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from datetime import date, datetime
@@ -16,10 +15,11 @@ from prefect import flow
 from rich.console import Console
 
 from flows import dbt_runs
+from flows.cli import on_the_terminal
 from flows.daily import run_day
 from flows.run import Run, open_run
 from flows.summary import day_line, print_summary
-from models_ml.tasks import load_tasks
+from models_ml.tasks import load_task, load_tasks
 
 __all__ = ["replay"]
 
@@ -39,7 +39,7 @@ def _missing_periods(run: Run, last: date) -> list[date]:
 @flow(name="replay")
 def replay(task_name: str, until: date | None = None) -> None:
     """Run every period of a task from its first training to `until` that is not completed."""
-    declared = load_tasks(dbt_runs.manifest())[task_name]
+    declared = load_task(dbt_runs.manifest(), task_name)
     with open_run(task_name, declared.replay.first_training) as first:
         last = until or declared.replay.last
         missing = _missing_periods(first, last)
@@ -63,11 +63,11 @@ def replay(task_name: str, until: date | None = None) -> None:
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Default: as declared.")
 def main(task_names: tuple[str, ...], until: datetime | None) -> None:
     """Replay TASKs (default: all declared) over their history, then show what came of it."""
-    logging.getLogger("prefect").setLevel(logging.WARNING)
-    names = task_names or tuple(load_tasks(dbt_runs.manifest()))
-    for name in names:
-        replay(name, until.date() if until else None)
-    print_summary(console, names)
+    with on_the_terminal():
+        names = task_names or tuple(load_tasks(dbt_runs.manifest()))
+        for name in names:
+            replay(name, until.date() if until else None)
+        print_summary(console, names)
 
 
 if __name__ == "__main__":

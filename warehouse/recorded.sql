@@ -207,3 +207,9 @@ create table if not exists recorded.day_runs (
     recorded_at timestamp not null,
     primary key (task, as_of_date, flow_run_id)
 );
+
+-- The states of the dbt project that this warehouse was built with; the newest is the present one.
+create table if not exists recorded.project_builds (
+    project_sha256 varchar not null,
+    recorded_at timestamp not null
+);

@@ -1,0 +1,15 @@
+{#  Rows whose columns, taken together, occur more than once or hold a null.
+    columns: list of column names. Fails with each such combination and its count. -#}
+{% test unique_combination(model, columns) %}
+select
+    {% for column in columns %}{{ column }},
+    {% endfor -%}
+    count(*) as row_count
+from {{ model }}
+group by {% for column in columns %}{{ column }}{{ ', ' if not loop.last }}{% endfor %}
+having
+    count(*) > 1
+    {%- for column in columns %}
+    or {{ column }} is null
+    {%- endfor %}
+{% endtest %}

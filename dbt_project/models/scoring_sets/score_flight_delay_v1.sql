@@ -1,0 +1,1 @@
+{{ scoring_set(ref('feat_flight', v=1)) }}

@@ -1,0 +1,1 @@
+{{ scoring_set(ref('feat_household', v=1)) }}

@@ -1,0 +1,11 @@
+with
+
+campaigns as (
+    select * from {{ source('completejourney', 'campaigns') }}
+)
+
+select
+    campaign_id,
+    household_id,
+    known_at
+from campaigns

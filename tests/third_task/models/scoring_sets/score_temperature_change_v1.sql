@@ -1,0 +1,1 @@
+{{ scoring_set(ref('feat_weather_hour', v=1)) }}
