@@ -17,7 +17,9 @@ PREDICTIONS = """
     limit 20
 """
 DRIFT = """
-    select model_version, feature, severity, psi, psi_null_quantile, adjusted_p_value, alarming_window_count
+    select
+        model_version, feature, severity, psi, psi_null_quantile, adjusted_p_value,
+        alarming_window_count
     from monitoring.mon_feature_drift
     where task = $task and as_of_date = $as_of_date
     order by psi desc, model_version, feature

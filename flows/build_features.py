@@ -8,12 +8,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from models_ml.provenance import code_commit
 from prefect import flow
 
 from flows import dbt_runs
 from flows.run import Run, open_run
 from flows.steps import step
+from models_ml.provenance import code_commit
 from warehouse.facts import record, record_period
 from warehouse.reading import content_hash
 

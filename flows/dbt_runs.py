@@ -108,6 +108,7 @@ def set_up(connection: duckdb.DuckDBPyConnection) -> bool:
 def _build(*selection: str) -> None:
     _invoke(
         "build",
+        "--no-write-json",  # most of the time of a small run
         "--exclude-resource-type",
         "unit_test",
         "--select",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import date
 
 from prefect import flow, get_run_logger
-from warehouse.landing import LandedBatch, land
 
 from flows.run import Run, open_run
 from flows.steps import step
 from warehouse.home import cache_folder, expectations_folder
+from warehouse.landing import LandedBatch, land
 
 __all__ = ["land_data", "land_sources"]
 

@@ -12,13 +12,14 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import duckdb
-from models_ml.registry import Registry
-from warehouse.landing import create_raw_tables
 
 from flows import dbt_runs
+from models_ml.registry import Registry
 from models_ml.tasks import Task, load_task, load_tasks
 from warehouse.connection import open_warehouse, seal
-from warehouse.home import mlflow_folder
+from warehouse.expectations import build_data_docs
+from warehouse.home import expectations_folder, mlflow_folder
+from warehouse.landing import create_raw_tables
 from warehouse.publishing import publish
 from warehouse.sources import Source, load_sources
 from warehouse.writing import create_predictions_table
@@ -132,3 +133,4 @@ def open_run(task_name: str, as_of_date: date | None = None) -> Iterator[Run]:
         yield Run(task, chosen, connection, manifest)
         seal(connection)
         publish(connection)
+        build_data_docs(expectations_folder())

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from datetime import date
 
-from models_ml.provenance import provenance
-from models_ml.training import train
 from prefect import flow, get_run_logger
 
 from flows.build_features import build_period
 from flows.land_data import land_sources
 from flows.run import Run, open_run
 from flows.steps import step
+from models_ml.provenance import provenance
+from models_ml.training import train
 from warehouse.expectations import judge_training_set
 from warehouse.facts import record
 from warehouse.home import expectations_folder

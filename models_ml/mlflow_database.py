@@ -1,4 +1,4 @@
-"""MLflow's sqlite file, looked at without MLflow: is it whole, and does it know its own folder?
+"""MLflow's sqlite file, looked at without MLflow: whether it is whole and knows its own folder.
 
 MLflow would retry a broken file for hours, and it stores absolute addresses, so that a state folder
 that was moved or copied would go on writing into the old one.

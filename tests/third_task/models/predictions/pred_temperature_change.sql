@@ -1,0 +1,1 @@
+{{ champion_predictions('temperature_change') }}
