@@ -40,7 +40,7 @@ class DbtFailed(RuntimeError):
 
 def _invoke(*arguments: str, parsed: Manifest | None = None) -> Any:  # noqa: ANN401  as dbt gives it
     os.environ["WEIGHHOUSE_HOME"] = str(home())  # profiles.yml reads it
-    result = dbtRunner(manifest=parsed).invoke(
+    result: Any = dbtRunner(manifest=parsed).invoke(
         [
             "--quiet",
             "--no-use-colors",

@@ -25,9 +25,8 @@ class OverrideRefused(ValueError):
 def mirror_roles(run: Run) -> None:
     """Make MLflow's aliases equal to the roles the warehouse derives for the next period."""
     tomorrow = run.at(run.as_of_date + timedelta(days=1))
-    aliases: dict[str, int] = {}
-    for holder in roles_at(tomorrow):  # ordered by version: of several challengers the newest
-        aliases[str(holder["role"])] = int(holder["model_version"])  # type: ignore[call-overload]
+    # Ordered by version: of several challengers the newest has the alias.
+    aliases = {holder["role"]: holder["model_version"] for holder in roles_at(tomorrow)}
     run.registry.mirror_roles(run.task.name, aliases)
 
 

@@ -16,7 +16,7 @@ import duckdb
 from flows import dbt_runs
 from models_ml.registry import Registry
 from models_ml.tasks import Task, load_task, load_tasks
-from warehouse.connection import open_warehouse, seal
+from warehouse.connection import open_warehouse
 from warehouse.expectations import build_data_docs
 from warehouse.home import expectations_folder, mlflow_folder
 from warehouse.landing import create_raw_tables
@@ -131,6 +131,5 @@ def open_run(task_name: str, as_of_date: date | None = None) -> Iterator[Run]:
             )
         dbt_runs.set_up(connection)
         yield Run(task, chosen, connection, manifest)
-        seal(connection)
         publish(connection)
         build_data_docs(expectations_folder())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 from prefect import flow, get_run_logger
 
@@ -22,7 +23,7 @@ class NoChampion(RuntimeError):
     """No version of the task holds the role of champion at the run's date."""
 
 
-def roles_at(run: Run) -> list[dict[str, object]]:
+def roles_at(run: Run) -> list[dict[str, Any]]:
     """Return the versions that hold a role at the run's date: the champion first."""
     return run.rows(
         """
@@ -58,11 +59,11 @@ def score_period(run: Run) -> list[ScoringRun]:
     return done
 
 
-def _score_version(run: Run, version: dict[str, object]) -> ScoringRun:
+def _score_version(run: Run, version: dict[str, Any]) -> ScoringRun:
     declared = run.task
-    feature_version, model_version = int(version["feature_version"]), int(version["model_version"])
+    feature_version, model_version = version["feature_version"], version["model_version"]
     columns = declared.feature_columns(feature_version)
-    shared = {
+    shared: dict[str, Any] = {
         "task": declared.name,
         "as_of_date": run.as_of_date,
         "entity_key": declared.entity_key,
@@ -79,14 +80,14 @@ def _score_version(run: Run, version: dict[str, object]) -> ScoringRun:
     pipeline = run.registry.load(version)
     written = write_partition(
         run.connection,
-        Partition(declared.name, model_version, str(version["role"]), run.as_of_date),
+        Partition(declared.name, model_version, version["role"], run.as_of_date),
         scoring_relation=relation,
         entity_key=declared.entity_key,
         kind=declared.kind,
         feature_columns=columns,
         score=scorer(pipeline, declared, columns),
         engine="python",
-        model_sha256=str(version["artifact_sha256"]),
+        model_sha256=version["artifact_sha256"],
     )
     judge_predictions(
         run.connection,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 import duckdb
-from prefect import task
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
 
 __all__ = ["step"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 TRANSIENT = (ConnectionError, TimeoutError, BlockingIOError, duckdb.TransactionException)
 
@@ -19,17 +23,25 @@ async def _may_pass_by_itself(_task: Any, _run: Any, state: Any) -> bool:  # noq
         await state.aresult()
     except TRANSIENT:
         return True
-    except BaseException:
+    except BaseException:  # noqa: BLE001  whatever it is, Prefect raises it to the caller itself
         return False
     return False
 
 
-# Steps write to the warehouse and are idempotent by themselves: a cached result would skip them.
-step = partial(
-    task,
-    cache_policy=None,
-    persist_result=False,
-    retries=2,
-    retry_delay_seconds=[2, 10],
-    retry_condition_fn=_may_pass_by_itself,
-)
+def step(name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """Return the decorator of a step.
+
+    Steps write to the warehouse and are idempotent by themselves: a cached result would skip them.
+    """
+
+    def decorate(function: Callable[P, R]) -> Task[P, R]:
+        return task(
+            name=name,
+            cache_policy=NO_CACHE,
+            persist_result=False,
+            retries=2,
+            retry_delay_seconds=[2, 10],
+            retry_condition_fn=_may_pass_by_itself,
+        )(function)
+
+    return decorate

@@ -81,7 +81,7 @@ class Declaration(_Part):
     guardrails: tuple[Guardrail, ...] = ()
     slices: tuple[SqlName, ...] = ()
     cluster_by: Annotated[tuple[SqlName, ...], Field(min_length=1)]
-    replay: Replay | None = None
+    replay: Replay
 
     @field_validator("entity_key", "pipelines", "slices", "cluster_by", "sources")
     @classmethod
@@ -100,7 +100,7 @@ class Declaration(_Part):
         if len(set(guardrails)) < len(guardrails):
             named = ", ".join(guardrails)
             raise ValueError(f"guardrails names a metric twice ({named}); name it once")
-        if self.replay is not None and self.replay.last < self.replay.first_training:
+        if self.replay.last < self.replay.first_training:
             raise ValueError(
                 f"replay.last is {self.replay.last}, before replay.first_training "
                 f"{self.replay.first_training}; give a later date"
@@ -111,12 +111,11 @@ class Declaration(_Part):
     def _check_dates(self) -> None:
         if self.cadence != "weekly":
             return
-        dates = {"history_from": self.history_from}
-        if self.replay is not None:
-            dates |= {
-                "replay.first_training": self.replay.first_training,
-                "replay.last": self.replay.last,
-            }
+        dates = {
+            "history_from": self.history_from,
+            "replay.first_training": self.replay.first_training,
+            "replay.last": self.replay.last,
+        }
         for field, value in dates.items():
             if value.weekday() != SUNDAY:
                 sunday = value + timedelta(days=(SUNDAY - value.weekday()) % 7)

@@ -246,7 +246,8 @@ class World:
 
     def retrain(self, on: date) -> dict[str, Any]:
         (row,) = self.warehouse.dicts(
-            f"select * from decisions.decide_retrain where task = '{self.task}' and as_of_date = '{on}'"
+            f"select * from decisions.decide_retrain where task = '{self.task}'"
+            f" and as_of_date = '{on}'"
         )
         return row
 
@@ -420,8 +421,8 @@ def test_a_worse_challenger_is_held_and_named_worse(world: World) -> None:
 
 def test_a_weekly_binary_task_is_judged_by_log_loss_with_the_auc_as_guardrail(world: World) -> None:
     world.task, world.step, world.horizon, world.outcomes = "household_churn", 7, 28, binary
-    # Seven windows from 9 July to 20 August; the last one's labels mature on 17 September.
-    first, look = date(2017, 7, 2), date(2017, 9, 17)
+    # Looks at 7, 8, 9 and 10 windows from 9 July on; the tenth, 10 September, matures on 8 October.
+    first, look = date(2017, 7, 2), date(2017, 10, 8)
     world.live(first, look)
     world.version(1, first)
     world.version(2, first, feature_version=2)
@@ -434,9 +435,13 @@ def test_a_weekly_binary_task_is_judged_by_log_loss_with_the_auc_as_guardrail(wo
     assert auc["is_passed"], auc
     assert auc["challenger_value"] > auc["champion_value"]
     # The slices are called origin here, and the task declares income_band.
-    assert (row["verdict"], row["reason_codes"]) == ("no_decision", ["slice_missing"])
+    assert (row["verdict"], row["reason_codes"]) == (
+        "no_decision",
+        ["looks_used_up", "slice_missing"],
+    )
+    assert (row["look_number"], row["window_count"]) == (4, 10)
     assert row["primary_lower_bound"] > 0
-    assert world.decision(look - timedelta(days=7))["reason_codes"] == ["too_few_windows"]
+    assert world.decision(date(2017, 9, 10))["reason_codes"] == ["too_few_windows"]
 
 
 def test_days_built_one_by_one_equal_days_built_at_once(world: World) -> None:

@@ -2,11 +2,30 @@
 
 import re
 
+import duckdb
 import pytest
 from dbt.contracts.graph.manifest import Manifest
 
 from models_ml.tasks import load_tasks
-from tests.sql.conftest import Macros
+from tests.sql.conftest import REPOSITORY, Macros
+
+
+def test_the_source_describes_the_recorded_tables_column_by_column(
+    project_manifest: Manifest,
+) -> None:
+    with duckdb.connect() as connection:
+        connection.execute((REPOSITORY / "warehouse" / "recorded.sql").read_text())
+        made = connection.execute(
+            "select table_name, column_name, lower(data_type) from duckdb_columns()"
+            " where schema_name = 'recorded' order by table_name, column_index"
+        ).fetchall()
+    described = [
+        (source.name, column.name, column.data_type)
+        for source in sorted(project_manifest.sources.values(), key=lambda source: source.name)
+        if source.source_name == "recorded" and not source.name.startswith("predictions_")
+        for column in source.columns.values()
+    ]
+    assert described == made
 
 
 def test_the_horizon_in_a_label_is_the_declared_one(project_manifest: Manifest) -> None:
