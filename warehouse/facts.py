@@ -184,7 +184,7 @@ def record_promotion(
         ).fetchall()[0][0]
         if repeated:
             return False
-        champion, since = _champion(connection, task)
+        champion, since, act_count = _champion(connection, task)
         if champion != previous_version:
             raise ChampionChanged(
                 f"the champion of {task} is {_version(champion)}, but the {act} of "
@@ -200,6 +200,7 @@ def record_promotion(
         row = {
             "promotion_id": f"{task}-{as_of_date}-v{model_version}",
             "task": task,
+            "act_number": act_count + 1,
             "as_of_date": as_of_date,
             "effective_from_date": effective_from_date,
             "act": act,
@@ -213,19 +214,21 @@ def record_promotion(
         return True
 
 
-def _champion(connection: duckdb.DuckDBPyConnection, task: str) -> tuple[int | None, date | None]:
-    # rowid is the order of recording: promotions are only ever inserted.
+def _champion(
+    connection: duckdb.DuckDBPyConnection, task: str
+) -> tuple[int | None, date | None, int]:
+    """Return the newest champion, since when, and how many acts there have been."""
     latest = connection.execute(
         """
-        select model_version, effective_from_date
+        select model_version, effective_from_date, act_number
         from recorded.promotions
         where task = ?
-        order by effective_from_date desc, rowid desc
+        order by act_number desc
         limit 1
         """,
         [task],
     ).fetchall()
-    return latest[0] if latest else (None, None)
+    return latest[0] if latest else (None, None, 0)
 
 
 def _version(version: int | None) -> str:

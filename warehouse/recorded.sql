@@ -184,6 +184,7 @@ create table if not exists recorded.scoring_runs (
 create table if not exists recorded.promotions (
     promotion_id varchar not null primary key,
     task varchar not null,
+    act_number integer not null,            -- 1, 2, .. within the task, in the order of the acts
     as_of_date date not null,               -- the day it was decided
     effective_from_date date not null,      -- first as_of_date for which the version is champion
     act varchar not null check (act in ('promote', 'rollback', 'override')),
@@ -194,6 +195,7 @@ create table if not exists recorded.promotions (
     reason varchar not null,
     recorded_at timestamp not null,
     check (act = 'override' or decision_id is not null),
+    unique (task, act_number),
     unique (task, as_of_date, model_version)
 );
 

@@ -70,6 +70,7 @@ class World:
     def __init__(self, warehouse: Any) -> None:
         self.warehouse = warehouse
         self.task, self.step, self.horizon, self.outcomes = TASK, 1, 2, regression
+        self.act_count = 0
 
     def live(self, first: date, last: date) -> None:
         self.warehouse.insert(
@@ -147,12 +148,14 @@ class World:
     def act(
         self, on: date, number: int, previous: int | None, act: str = "promote", wait: int = 1
     ) -> None:
+        self.act_count += 1
         self.warehouse.insert(
             "recorded.promotions",
             [
                 {
                     "promotion_id": f"{on}-{number}",
                     "task": self.task,
+                    "act_number": self.act_count,
                     "as_of_date": on,
                     "act": act,
                     "effective_from_date": on + timedelta(days=wait),

@@ -2,16 +2,13 @@
 
 with
 
--- Of several acts that take effect on one day the last one counts; a person's goes last.
+-- Of several acts that take effect on one day the last one counts.
 acts as (
     select
         promotions.*,
         row_number() over (
             partition by promotions.task, promotions.effective_from_date
-            order by
-                promotions.as_of_date desc,
-                case when promotions.act = 'override' then 1 else 0 end desc,
-                promotions.model_version desc
+            order by promotions.act_number desc
         ) as act_rank
     from {{ source('recorded', 'promotions') }} as promotions
 ),
