@@ -35,7 +35,8 @@ def hyperparameter_grid(name: str, kind: str) -> list[Hyperparameters]:
     shapes = [(7, 0.1, 60), (15, 0.1, 60), (31, 0.05, 80)]
     tried = [("log_loss", *shape) for shape in shapes]
     if kind == "regression":  # judged by the absolute error, but its own loss is not always best
-        tried = [("absolute_error", *shape) for shape in shapes] + [("squared_error", *shapes[1])]
+        tried = [("absolute_error", *shape) for shape in shapes[1:]]
+        tried.append(("squared_error", *shapes[1]))
     return [
         {"loss": loss, "max_leaf_nodes": leaves, "learning_rate": rate, "max_iter": iterations}
         for loss, leaves, rate, iterations in tried

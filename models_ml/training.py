@@ -28,7 +28,7 @@ from models_ml.threads import THREAD_COUNT, fixed_threads
 __all__ = ["Candidate", "TrainedVersion", "train"]
 
 SEED = 20_171
-SEARCH_ROWS = 40_000
+SEARCH_ROWS = 20_000
 IMPORTANCE_ROWS = 4_000
 IMPORTANCE_REPEATS = 3
 
@@ -182,7 +182,7 @@ class _Trainer:
         return pipeline.fit(self.table.take(chosen), self.labels.to_fit(chosen))
 
     def search(self, fit: np.ndarray, tune: np.ndarray) -> list[Candidate]:
-        """Fit every candidate; of very many rows, on a seeded choice of 40,000."""
+        """Fit every candidate; of very many rows, on a seeded choice of 20,000."""
         if len(fit) > SEARCH_ROWS:
             rng = np.random.default_rng(self.seed)
             fit = np.sort(rng.choice(fit, SEARCH_ROWS, replace=False))
