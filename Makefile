@@ -52,8 +52,8 @@ sql: .venv/installed ## print a query over the published tables: make sql Q="sel
 	@$(BIN)/python -m warehouse.query "$(Q)"
 
 benchmark: .venv/installed ## measure scoring: time and memory, side by side
-	@$(BIN)/python benchmarks/scoring_throughput.py
-	@$(BIN)/python benchmarks/scoring_memory.py
+	@$(BIN)/python -m benchmarks.scoring_throughput
+	@$(BIN)/python -m benchmarks.scoring_memory
 
 lock: .venv/installed ## write requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate --extra dev --output-file requirements.lock pyproject.toml

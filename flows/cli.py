@@ -17,11 +17,13 @@ OURS = {"flows", "models_ml", "warehouse"}
 
 @contextmanager
 def on_the_terminal() -> Iterator[None]:
-    """Quiet Prefect, and turn the errors that this project raises on purpose into messages.
+    """Quiet the libraries, and turn the errors that this project raises on purpose into messages.
 
     Any other error is a defect and keeps its traceback.
     """
     logging.getLogger("prefect").setLevel(logging.CRITICAL)
+    for library in ("mlflow", "alembic"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     try:
         yield
     except Exception as error:

@@ -45,6 +45,11 @@ def replay(task_name: str, until: date | None = None) -> None:
         missing = _missing_periods(first, last)
         if not missing:
             console.print(f"{task_name}: every period up to {last} is completed")
+        elif missing[0] == declared.replay.first_training:
+            console.print(
+                f"{task_name}: landing what happened before {missing[0]} and training the first "
+                f"version; then {len(missing)} periods up to {last}"
+            )
         started = time.perf_counter()
         for number, day in enumerate(missing, start=1):
             run = first.at(day)
@@ -64,6 +69,7 @@ def replay(task_name: str, until: date | None = None) -> None:
 def main(task_names: tuple[str, ...], until: datetime | None) -> None:
     """Replay TASKs (default: all declared) over their history, then show what came of it."""
     with on_the_terminal():
+        console.print("Preparing: parsing the dbt project, starting Prefect, building the tables")
         names = task_names or tuple(load_tasks(dbt_runs.manifest()))
         for name in names:
             replay(name, until.date() if until else None)

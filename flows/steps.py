@@ -23,7 +23,7 @@ async def _may_pass_by_itself(_task: Any, _run: Any, state: Any) -> bool:  # noq
         await state.aresult()
     except TRANSIENT:
         return True
-    except BaseException:  # noqa: BLE001  whatever it is, Prefect raises it to the caller itself
+    except BaseException:
         return False
     return False
 
