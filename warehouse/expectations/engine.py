@@ -95,6 +95,10 @@ def judge(
         validator = _validator(connection, part.relation, folder)
         found = _evaluate(validator, part.rules, {"result_format": "BOOLEAN_ONLY"})
         failed = [rule for rule in part.rules if not found[rule.name].success]
+        for rule in part.rules:
+            if "column_list" in rule.arguments and found[rule.name].success:
+                # Data Docs read it, and a match has observed what was expected.
+                found[rule.name].result["observed_value"] = rule.arguments["column_list"]
         # Only what failed is asked for details: each costs a few queries.
         found |= _evaluate(validator, failed, _detailed(part))
         results += found.values()
