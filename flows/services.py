@@ -95,7 +95,7 @@ def _wait_for(name: str, address: str) -> None:
         time.sleep(0.5)
 
 
-def _prefect(*arguments: str) -> None:
+def _prefect(*arguments: str) -> str:
     result = subprocess.run(
         [str(BIN / "prefect"), "--no-prompt", *arguments],
         cwd=PROJECT,
@@ -107,6 +107,7 @@ def _prefect(*arguments: str) -> None:
         raise click.ClickException(
             f"prefect {' '.join(arguments)} failed:\n{result.stdout}{result.stderr}"
         )
+    return result.stdout
 
 
 @click.group()
@@ -167,7 +168,8 @@ def down() -> None:
             left.kill()
         _pid_file(name).unlink()
         click.echo(f"{name:8} ended")
-    _prefect("config", "unset", "--yes", "PREFECT_API_URL")
+    if "PREFECT_API_URL" in _prefect("config", "view"):
+        _prefect("config", "unset", "--yes", "PREFECT_API_URL")
 
 
 if __name__ == "__main__":
