@@ -58,5 +58,7 @@ benchmark: .venv/installed ## measure scoring: time and memory, side by side
 lock: .venv/installed ## write requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate --extra dev --output-file requirements.lock pyproject.toml
 
-clean: ## remove all state; the virtual environment stays
-	rm -rf $(WEIGHHOUSE_HOME)
+clean: ## remove all state (not while `make up` runs); the virtual environment stays
+	@test ! -d "$(WEIGHHOUSE_HOME)" || test -d "$(WEIGHHOUSE_HOME)/dbt" || { echo "$(WEIGHHOUSE_HOME) holds no state of this project; nothing is removed"; exit 1; }
+	@test -z "$$(ls "$(WEIGHHOUSE_HOME)/services/"*.pid 2>/dev/null)" || { echo "servers are running: make down"; exit 1; }
+	rm -rf "$(WEIGHHOUSE_HOME)"

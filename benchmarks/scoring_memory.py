@@ -12,7 +12,8 @@ import subprocess
 import sys
 import tempfile
 
-from benchmarks.scoring_throughput import AS_OF, FEATURES, fitted, scorer
+from benchmarks.scoring_throughput import AS_OF, FEATURES, TASK, fitted
+from models_ml.scoring import scorer
 from warehouse.connection import open_warehouse
 from warehouse.writing import Partition, create_predictions_table, write_partition
 
@@ -41,7 +42,7 @@ def write() -> None:
             entity_key=["entity_id"],
             kind="regression",
             feature_columns=FEATURES,
-            score=scorer(pipeline),
+            score=scorer(pipeline, TASK, FEATURES),
             engine="python",
             model_sha256="benchmark",
         )

@@ -2,9 +2,11 @@
 
     python -m benchmarks.scoring_throughput --rows 1000000
 
-Both score the same rows with the same gradient boosting of 100 trees x 31 leaves on 20 features.
-"Table to table" is all of `write_partition`: columns, keys and fingerprint of the scoring set are
-checked, rows streamed out, scored, checked and streamed back, the manifest written and read back.
+Both score the same rows with the same pipeline of this project: gradient boosting of 100 trees x 31
+leaves on 20 features. "Array in memory" is one call of its predict on an Arrow table, with all the
+threads it likes. "Table to table" is all of `write_partition`: columns, keys and fingerprint of the
+scoring set are checked, rows streamed out, scored, checked and streamed back, the manifest written
+and read back.
 """
 
 import argparse
@@ -12,28 +14,48 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from datetime import date
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.pipeline import Pipeline
 
+from models_ml.pipelines import build_pipeline
+from models_ml.scoring import predict, scorer
 from warehouse.connection import open_warehouse
 from warehouse.writing import Partition, create_predictions_table, write_partition
 
-BLOCK_ROWS = 16_384  # as models_ml/scoring.py: the rows of a block stay in the cache
 FEATURES = [f"feature_{number}" for number in range(20)]
 AS_OF = date(2017, 1, 1)
+TASK: Any = SimpleNamespace(name="benchmark", kind="regression")  # all that the scorer reads
 
 
-def fitted() -> HistGradientBoostingRegressor:
+def fitted() -> Pipeline:
     """Return the pipeline that is measured, fitted on rows like those of `scoring_set`."""
     random = np.random.default_rng(20170101)
     rows = random.normal(size=(20_000, len(FEATURES)))
     target = rows[:, 0] * rows[:, 1] + np.sin(3 * rows[:, 2]) + 0.1 * random.normal(size=len(rows))
-    boosting = HistGradientBoostingRegressor(max_iter=100, max_leaf_nodes=31, random_state=0)
-    return boosting.fit(rows, target)
+    pipeline = build_pipeline(
+        "hist_gradient_boosting",
+        "regression",
+        columns=FEATURES,
+        column_kinds=["numeric"] * len(FEATURES),
+        hyperparameters={
+            "loss": "squared_error",
+            "learning_rate": 0.1,
+            "max_leaf_nodes": 31,
+            "max_iter": 100,
+        },
+        seed=0,
+    )
+    return pipeline.fit(arrow(rows), target)
+
+
+def arrow(rows: np.ndarray) -> pa.Table:
+    """Return features as the Arrow table that the project's pipelines take."""
+    return pa.table({name: rows[:, number] for number, name in enumerate(FEATURES)})
 
 
 def scoring_set(row_count: int) -> np.ndarray:
@@ -41,26 +63,11 @@ def scoring_set(row_count: int) -> np.ndarray:
     return np.random.default_rng(row_count).normal(size=(row_count, len(FEATURES)))
 
 
-def scorer(
-    pipeline: HistGradientBoostingRegressor,
-) -> Callable[[pa.RecordBatch], dict[str, pa.Array]]:
-    """Return a function from a record batch of features to its scores."""
-
-    def score(batch: pa.RecordBatch) -> dict[str, pa.Array]:
-        scores = []
-        for start in range(0, batch.num_rows, BLOCK_ROWS):
-            block = batch.slice(start, BLOCK_ROWS)
-            features = np.column_stack([column.to_numpy() for column in block.columns])
-            scores.append(pipeline.predict(features))
-        return {"score": pa.array(np.concatenate(scores))}
-
-    return score
-
-
 def measure(row_count: int, repeats: int) -> None:
     """Measure both, alternating, and print medians and their ratio."""
     pipeline = fitted()
     in_memory = scoring_set(row_count)
+    arrow_in_memory = arrow(in_memory)
     seconds: dict[str, list[float]] = {"array in memory": [], "table to table": []}
     with open_warehouse() as connection:
         columns = {name: in_memory[:, number] for number, name in enumerate(FEATURES)}
@@ -76,7 +83,7 @@ def measure(row_count: int, repeats: int) -> None:
         create_predictions_table(connection, "benchmark", {"entity_id": "bigint"}, "regression")
         for repeat in range(repeats):
             started = time.perf_counter()
-            expected = pipeline.predict(in_memory)
+            expected = predict(pipeline, "regression", arrow_in_memory)
             seconds["array in memory"].append(time.perf_counter() - started)
 
             started = time.perf_counter()
@@ -87,7 +94,7 @@ def measure(row_count: int, repeats: int) -> None:
                 entity_key=["entity_id"],
                 kind="regression",
                 feature_columns=FEATURES,
-                score=scorer(pipeline),
+                score=scorer(pipeline, TASK, FEATURES),
                 engine="python",
                 model_sha256=f"repeat {repeat}",
             )

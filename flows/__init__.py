@@ -7,12 +7,11 @@ library at the project's state folder and switches their telemetry off, before t
 
 import os
 
-from warehouse.home import dbt_folder, mlflow_folder, prefect_folder
+from warehouse.home import dbt_folder, prefect_folder
 
 os.environ.setdefault("PREFECT_HOME", str(prefect_folder()))
 os.environ.setdefault("DBT_TARGET_PATH", str(dbt_folder() / "target"))
 os.environ.setdefault("DBT_LOG_PATH", str(dbt_folder() / "logs"))
-os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{mlflow_folder() / 'mlflow.db'}")
 os.environ.update(
     DO_NOT_TRACK="1",
     PREFECT_SERVER_ANALYTICS_ENABLED="false",
@@ -20,6 +19,7 @@ os.environ.update(
     PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY="false",
     PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS="false",
     MLFLOW_DISABLE_TELEMETRY="true",
+    MLFLOW_LOGGING_LEVEL="WARNING",
     GX_ANALYTICS_ENABLED="false",
     DBT_SEND_ANONYMOUS_USAGE_STATS="false",
 )

@@ -22,8 +22,6 @@ def on_the_terminal() -> Iterator[None]:
     Any other error is a defect and keeps its traceback.
     """
     logging.getLogger("prefect").setLevel(logging.CRITICAL)
-    for library in ("mlflow", "alembic"):
-        logging.getLogger(library).setLevel(logging.WARNING)
     try:
         yield
     except Exception as error:

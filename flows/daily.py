@@ -18,8 +18,9 @@ from flows.cli import on_the_terminal
 from flows.judge_champion import judge_period
 from flows.land_data import land_sources
 from flows.promote_champion import apply_verdict
+from flows.roles import roles_at
 from flows.run import Run, open_run
-from flows.score_batch import roles_at, score_period
+from flows.score_batch import score_period
 from flows.summary import day_line
 from flows.train_challenger import train_version
 from models_ml.provenance import code_commit
@@ -44,6 +45,10 @@ def run_day(run: Run) -> None:
         """
         select reason_codes from decisions.decide_retrain
         where task = $task and as_of_date = $as_of_date and verdict = 'retrain'
+            and not exists (
+                select 1 from recorded.model_versions
+                where task = $task and cut_off_date >= $as_of_date
+            )
         """
     )
     if retrain:

@@ -7,7 +7,7 @@ from datetime import date
 from prefect import flow
 
 from flows import artifacts, dbt_runs
-from flows.run import Run, open_run
+from flows.run import Run, last_completed_date, open_run
 from flows.steps import step
 
 __all__ = ["judge_champion", "judge_period"]
@@ -22,6 +22,6 @@ def judge_period(run: Run) -> None:
 
 @flow(name="judge-champion")
 def judge_champion(task_name: str, as_of_date: date | None = None) -> None:
-    """Judge a task's versions as of a date."""
-    with open_run(task_name, as_of_date) as run:
+    """Judge a task's versions as of a date; without one, of the last completed period."""
+    with open_run(task_name, as_of_date, default=last_completed_date) as run:
         judge_period(run)

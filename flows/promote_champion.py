@@ -10,24 +10,16 @@ from datetime import date, timedelta
 
 from prefect import flow, get_run_logger
 
-from flows.run import Run, open_run
-from flows.score_batch import roles_at
+from flows.roles import last_scored_date, mirror_roles, roles_at
+from flows.run import Run, last_completed_date, open_run
 from flows.steps import step
-from warehouse.facts import record_promotion
+from warehouse.facts import ChampionChanged, record_promotion
 
-__all__ = ["OverrideRefused", "apply_verdict", "mirror_roles", "promote_champion"]
+__all__ = ["OverrideRefused", "apply_verdict", "promote_champion"]
 
 
 class OverrideRefused(ValueError):
     """A person's act that cannot be recorded as asked."""
-
-
-def mirror_roles(run: Run) -> None:
-    """Make MLflow's aliases equal to the roles the warehouse derives for the next period."""
-    tomorrow = run.at(run.as_of_date + timedelta(days=1))
-    # Ordered by version: of several challengers the newest has the alias.
-    aliases = {holder["role"]: holder["model_version"] for holder in roles_at(tomorrow)}
-    run.registry.mirror_roles(run.task.name, aliases)
 
 
 @step(name="apply-verdict")
@@ -46,28 +38,35 @@ def apply_verdict(run: Run) -> str | None:
         order by challenger_version
         """
     )
-    for verdict in verdicts[:1]:
-        rolls_back = verdict["verdict"] == "rollback"
-        first = verdict["is_rubber_stamp"]
-        record_promotion(
-            run.connection,
-            task=run.task.name,
-            as_of_date=run.as_of_date,
-            effective_from_date=run.as_of_date + timedelta(days=0 if first else 1),
-            act=verdict["verdict"],
-            model_version=verdict["challenger_version"],
-            previous_version=verdict["champion_version"],
-            decision_id=verdict["decision_id"],
-            actor="policy",
-            reason=", ".join(verdict["reason_codes"]),
-        )
-        mirror_roles(run)
-        outcome = "rolled back to" if rolls_back else "promoted"
-        message = f"{run.task.name}: {outcome} version {verdict['challenger_version']}"
-        get_run_logger().info(message)
-        return message
+    message = None
+    if verdicts:
+        verdict = verdicts[0]
+        version = verdict["challenger_version"]
+        try:
+            is_new = record_promotion(
+                run.connection,
+                task=run.task.name,
+                as_of_date=run.as_of_date,
+                # The first version serves the very period that it was trained for.
+                effective_from_date=run.as_of_date
+                + timedelta(days=0 if verdict["is_rubber_stamp"] else 1),
+                act=verdict["verdict"],
+                model_version=version,
+                previous_version=verdict["champion_version"],
+                decision_id=verdict["decision_id"],
+                actor="policy",
+                reason=", ".join(verdict["reason_codes"]),
+            )
+        except ChampionChanged as error:
+            # A person was faster: the verdict stays a row, and is not applied.
+            get_run_logger().warning("%s: the verdict was overtaken: %s", run.task.name, error)
+            is_new = False
+        if is_new:
+            outcome = "rolled back to" if verdict["verdict"] == "rollback" else "promoted"
+            message = f"{run.task.name}: {outcome} version {version}"
+            get_run_logger().info(message)
     mirror_roles(run)
-    return None
+    return message
 
 
 def _override(run: Run, model_version: int, reason: str, actor: str) -> None:
@@ -82,13 +81,16 @@ def _override(run: Run, model_version: int, reason: str, actor: str) -> None:
         raise OverrideRefused(
             f"{run.task.name} has no version {model_version}; registered are {versions}"
         )
-    tomorrow = run.at(run.as_of_date + timedelta(days=1))
-    champion = [row["model_version"] for row in roles_at(tomorrow) if row["role"] == "champion"]
-    record_promotion(
+    last = last_scored_date(run)
+    # What was scored stays as it was scored; a task without a champion has one at once.
+    effective = run.as_of_date if last is None else last + timedelta(days=1)
+    present = roles_at(run.at(effective))
+    champion = [row["model_version"] for row in present if row["role"] == "champion"]
+    is_new = record_promotion(
         run.connection,
         task=run.task.name,
         as_of_date=run.as_of_date,
-        effective_from_date=tomorrow.as_of_date,
+        effective_from_date=effective,
         act="override",
         model_version=model_version,
         previous_version=champion[0] if champion else None,
@@ -96,6 +98,8 @@ def _override(run: Run, model_version: int, reason: str, actor: str) -> None:
         actor=actor,
         reason=reason,
     )
+    if not is_new:
+        get_run_logger().info("version %s is the champion by this very override", model_version)
     mirror_roles(run)
 
 
@@ -109,10 +113,11 @@ def promote_champion(
 ) -> None:
     """Apply the verdict of a date; or, with `override_version`, what a person decided.
 
-    An override (also a rollback by hand) takes effect from the next period and is recorded with
-    its reason and the person's name.
+    Without a date: that of the last completed period. An override (also a rollback by hand) takes
+    effect from the period after the last scored one, and is recorded with its reason and the
+    person's name.
     """
-    with open_run(task_name, as_of_date) as run:
+    with open_run(task_name, as_of_date, default=last_completed_date) as run:
         if override_version is None:
             apply_verdict(run)
         else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 import click
 from prefect import flow
@@ -17,7 +17,7 @@ from rich.console import Console
 from flows import dbt_runs
 from flows.cli import on_the_terminal
 from flows.daily import run_day
-from flows.run import Run, open_run
+from flows.run import Run, check_as_of_date, open_run
 from flows.summary import day_line, print_summary
 from models_ml.tasks import load_task, load_tasks
 
@@ -42,6 +42,7 @@ def replay(task_name: str, until: date | None = None) -> None:
     declared = load_task(dbt_runs.manifest(), task_name)
     with open_run(task_name, declared.replay.first_training) as first:
         last = until or declared.replay.last
+        check_as_of_date(declared, last, datetime.now(UTC).date())
         missing = _missing_periods(first, last)
         if not missing:
             console.print(f"{task_name}: every period up to {last} is completed")

@@ -6,7 +6,7 @@ holds the working file for the length of the run, and publishes what the run mad
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -24,7 +24,10 @@ from warehouse.publishing import publish
 from warehouse.sources import Source, load_sources
 from warehouse.writing import create_predictions_table
 
-__all__ = ["DateRefused", "Run", "open_run"]
+__all__ = ["DateRefused", "Run", "check_as_of_date", "last_completed_date", "open_run"]
+
+
+Default = Callable[[Task, duckdb.DuckDBPyConnection], date]
 
 
 class DateRefused(ValueError):
@@ -73,14 +76,21 @@ class Run:
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
 
-def next_as_of_date(task: Task, connection: duckdb.DuckDBPyConnection) -> date:
-    """Return the period after the last completed one, or the first training date."""
-    last = connection.execute(
+def last_completed_date(task: Task, connection: duckdb.DuckDBPyConnection) -> date:
+    """Return the last completed period, or the first training date when there is none."""
+    row = connection.execute(
         "select max(as_of_date) from recorded.day_runs where task = ?", [task.name]
     ).fetchone()
-    if last is None or last[0] is None:
-        return task.replay.first_training
-    return last[0] + timedelta(days=task.cadence_days)
+    return (row and row[0]) or task.replay.first_training
+
+
+def next_as_of_date(task: Task, connection: duckdb.DuckDBPyConnection) -> date:
+    """Return the period after the last completed one, or the first training date."""
+    row = connection.execute(
+        "select max(as_of_date) from recorded.day_runs where task = ?", [task.name]
+    ).fetchone()
+    last = row and row[0]
+    return last + timedelta(days=task.cadence_days) if last else task.replay.first_training
 
 
 def check_as_of_date(task: Task, as_of_date: date, today: date) -> None:
@@ -95,8 +105,8 @@ def check_as_of_date(task: Task, as_of_date: date, today: date) -> None:
             f"as_of_date {as_of_date} of {task.name} is before history_from {task.history_from}, "
             f"the first date whose look-back is full; declare an earlier one or run a later date"
         )
-    offset = (as_of_date - task.history_from).days % task.cadence_days
-    if offset:
+    if not task.is_as_of_date(as_of_date):
+        offset = (as_of_date - task.history_from).days % task.cadence_days
         before = as_of_date - timedelta(days=offset)
         raise DateRefused(
             f"as_of_date {as_of_date} of {task.name} is not on its {task.cadence} cadence; "
@@ -105,10 +115,13 @@ def check_as_of_date(task: Task, as_of_date: date, today: date) -> None:
 
 
 @contextmanager
-def open_run(task_name: str, as_of_date: date | None = None) -> Iterator[Run]:
+def open_run(
+    task_name: str, as_of_date: date | None = None, *, default: Default = next_as_of_date
+) -> Iterator[Run]:
     """Open the warehouse for a run of `task_name` at `as_of_date`, and publish at its end.
 
-    Without a date: the period after the last completed one.
+    Without a date, `default` chooses it: the period after the last completed one. The Data Docs
+    are built also when the run fails: what failed is best read there.
 
     Raises
     ------
@@ -122,7 +135,7 @@ def open_run(task_name: str, as_of_date: date | None = None) -> Iterator[Run]:
     manifest = dbt_runs.manifest()
     task = load_task(manifest, task_name)
     with open_warehouse() as connection:
-        chosen = as_of_date or next_as_of_date(task, connection)
+        chosen = as_of_date or default(task, connection)
         check_as_of_date(task, chosen, datetime.now(UTC).date())
         create_raw_tables(connection, load_sources(manifest).values())
         for declared in load_tasks(manifest).values():
@@ -130,6 +143,8 @@ def open_run(task_name: str, as_of_date: date | None = None) -> Iterator[Run]:
                 connection, declared.name, declared.entity_key_types, declared.kind
             )
         dbt_runs.set_up(connection)
-        yield Run(task, chosen, connection, manifest)
-        publish(connection)
-        build_data_docs(expectations_folder())
+        try:
+            yield Run(task, chosen, connection, manifest)
+            publish(connection)
+        finally:
+            build_data_docs(expectations_folder())

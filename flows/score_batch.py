@@ -9,6 +9,7 @@ from prefect import flow, get_run_logger
 
 from flows.build_features import build_period
 from flows.land_data import land_sources
+from flows.roles import roles_at
 from flows.run import Run, open_run
 from flows.steps import step
 from models_ml.scoring import scorer
@@ -16,28 +17,11 @@ from warehouse.expectations import judge_predictions, judge_scoring_set
 from warehouse.home import expectations_folder
 from warehouse.writing import Partition, ScoringRun, write_partition
 
-__all__ = ["NoChampion", "roles_at", "score_batch", "score_period"]
+__all__ = ["NoChampion", "score_batch", "score_period"]
 
 
 class NoChampion(RuntimeError):
     """No version of the task holds the role of champion at the run's date."""
-
-
-def roles_at(run: Run) -> list[dict[str, Any]]:
-    """Return the versions that hold a role at the run's date: the champion first."""
-    return run.rows(
-        """
-        select
-            model_roles.role,
-            model_versions.*
-        from decisions.model_roles
-        inner join recorded.model_versions using (task, model_version)
-        where task = $task
-            and valid_from_date <= $as_of_date
-            and (valid_to_date is null or $as_of_date < valid_to_date)
-        order by role != 'champion', model_version
-        """
-    )
 
 
 @step(name="score-period")
@@ -78,7 +62,7 @@ def _score_version(run: Run, version: dict[str, Any]) -> ScoringRun:
         **shared,
     )
     pipeline = run.registry.load(version)
-    written = write_partition(
+    return write_partition(
         run.connection,
         Partition(declared.name, model_version, version["role"], run.as_of_date),
         scoring_relation=relation,
@@ -88,15 +72,14 @@ def _score_version(run: Run, version: dict[str, Any]) -> ScoringRun:
         score=scorer(pipeline, declared, columns),
         engine="python",
         model_sha256=version["artifact_sha256"],
+        judge=lambda row_count: judge_predictions(
+            run.connection,
+            model_version=model_version,
+            kind=declared.kind,
+            expected_row_count=row_count,
+            **shared,
+        ),
     )
-    judge_predictions(
-        run.connection,
-        model_version=model_version,
-        kind=declared.kind,
-        expected_row_count=written.row_count,
-        **shared,
-    )
-    return written
 
 
 @flow(name="score-batch")

@@ -29,9 +29,14 @@ select
         where task = $task and as_of_date = $as_of_date
     ) as row_count,
     (
-        select count(*) filter (where severity = 'act') from monitoring.mon_feature_drift
+        select case
+            when count(*) filter (where status = 'ok') = 0 then 'drift unknown'
+            else 'drift to act on: ' || count(*) filter (where severity = 'act')
+                || ' of ' || count(*) filter (where status = 'ok') || ' features'
+        end
+        from monitoring.mon_feature_drift
         where task = $task and as_of_date = $as_of_date and role = 'champion'
-    ) as drifting_count,
+    ) as drift,
     (
         select string_agg(
             verdict || ' (' || array_to_string(reason_codes, ', ') || ')', '; '
@@ -99,8 +104,11 @@ Data Docs: {data_docs}
 def day_line(run: Run) -> str:
     """Return what happened in the run's period, in one line."""
     day = run.rows(DAY)[0]
-    drift = f"{day['drifting_count']} features drifting" if day["drifting_count"] else "no drift"
-    parts = [f"scored {day['row_count']:,} rows by {day['scored_by']}", drift, day["decision"]]
+    parts = [
+        f"scored {day['row_count']:,} rows by {day['scored_by']}",
+        day["drift"],
+        day["decision"],
+    ]
     return " | ".join(str(part) for part in [*parts, day["trained"]] if part)
 
 

@@ -43,14 +43,14 @@ def load_artifact(path: Path, sha256: str, name: str) -> Pipeline:
     """
     if not path.is_file():
         raise ArtifactChanged(
-            f"the file of {name} is missing at {path}; restore it from a backup, rebuild the "
-            "version, or override the champion with another version"
+            f"the file of {name} is missing at {path}; restore it from a backup, train a "
+            "new version, or override the champion with another version"
         )
     found = file_sha256(path)
     if found != sha256:
         raise ArtifactChanged(
             f"the file of {name} at {path} has sha256 {found}, but {sha256} was registered; it was "
-            "changed after registration: restore it from a backup or rebuild the version"
+            "changed after registration: restore it from a backup or train a new version"
         )
     untrusted = skops.io.get_untrusted_types(file=path)
     refused = sorted(set(untrusted) - set(TRUSTED_TYPES))

@@ -16,10 +16,10 @@ from models_ml.errors import TaskDeclarationError
 __all__ = [
     "Column",
     "FeatureVersion",
+    "check_label",
     "declaring_file",
     "documented_columns",
     "feature_version",
-    "label_type",
 ]
 
 NUMERIC_TYPES = (
@@ -63,7 +63,6 @@ class FeatureVersion(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    version: int
     available_from: date
     training_relation: str  # training_sets.train_<task>_v<version>
     scoring_relation: str  # scoring_sets.score_<task>_v<version>
@@ -134,7 +133,6 @@ def feature_version(
     )
     _check_features(path, score_name, features)
     return FeatureVersion(
-        version=version,
         available_from=declaration.features.versions[version],
         training_relation=train_name,
         scoring_relation=score_name,
@@ -162,8 +160,8 @@ def _check_features(path: str, relation: str, features: tuple[Column, ...]) -> N
             )
 
 
-def label_type(path: str, declaration: Declaration, trained: Mapping[str, Column]) -> str:
-    """Return the type of the label; refuse one that the kind cannot learn."""
+def check_label(path: str, declaration: Declaration, trained: Mapping[str, Column]) -> None:
+    """Refuse a label of a type that the kind cannot learn."""
     column = trained[declaration.label.column]
     accepted = {
         "binary": ("boolean", "numeric"),
@@ -175,7 +173,6 @@ def label_type(path: str, declaration: Declaration, trained: Mapping[str, Column
             f"{path}: label.column {column.name!r} has data_type {column.data_type!r}; the label "
             f"of a {declaration.kind} task is {' or '.join(accepted)}"
         )
-    return column.data_type
 
 
 def _difference(in_training: list[str], in_scoring: list[str]) -> str:

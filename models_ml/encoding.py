@@ -17,8 +17,6 @@ from models_ml.errors import FeatureRefused
 
 __all__ = ["FeatureEncoder", "numbers"]
 
-COLUMN_KINDS = ("numeric", "boolean", "categorical")
-
 
 class FeatureEncoder(TransformerMixin, BaseEstimator):
     """Encode features by name.

@@ -1,12 +1,10 @@
-"""Where a model version comes from: the code, the locked dependencies, the machine's settings."""
+"""Where a model version comes from: the code and the locked dependencies."""
 
 import hashlib
 import subprocess
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-
-from models_ml.threads import THREAD_COUNT
 
 __all__ = ["Provenance", "code_commit", "provenance"]
 
@@ -21,7 +19,6 @@ class Provenance:
 
     code_commit: str
     lock_sha256: str
-    thread_count: int
 
 
 @cache
@@ -47,7 +44,7 @@ def lock_sha256(project: Path = PROJECT) -> str:
 
 def provenance(project: Path = PROJECT) -> Provenance:
     """Return the provenance of what this process does."""
-    return Provenance(code_commit(project), lock_sha256(project), THREAD_COUNT)
+    return Provenance(code_commit(project), lock_sha256(project))
 
 
 def _git(project: Path, *arguments: str) -> str:

@@ -5,7 +5,6 @@ batches in and takes the answer back.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -85,8 +84,8 @@ def scorer(pipeline: Pipeline, task: Task, feature_columns: Sequence[str]) -> Sc
 
     def score(batch: pa.RecordBatch) -> pa.RecordBatch:
         _check_columns("a batch of " + task.name, batch.schema.names, wanted)
-        # a few rows are not worth waking threads, which on a busy machine wait for one another
-        with fixed_threads() if batch.num_rows < BLOCK_ROWS else nullcontext():
+        # the caller scores several batches at once, one on each core
+        with fixed_threads():
             blocks = [
                 predict(pipeline, task.kind, batch.slice(start, BLOCK_ROWS))
                 for start in range(0, batch.num_rows, BLOCK_ROWS)

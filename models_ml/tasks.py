@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from models_ml.columns import (
     Column,
     FeatureVersion,
+    check_label,
     declaring_file,
     documented_columns,
     feature_version,
-    label_type,
 )
 from models_ml.declaration import CADENCE_DAYS, SUNDAY, Declaration
 from models_ml.errors import TaskDeclarationError, UnknownTask
@@ -37,7 +37,6 @@ class Task(Declaration):
 
     declared_in: str  # the file that holds the declaration
     entity_key_types: dict[str, str]
-    label_type: str
     feature_versions: dict[int, FeatureVersion]
 
     @property
@@ -171,12 +170,12 @@ def _task(manifest: Mapping[str, Any], nodes: list[Mapping[str, Any]]) -> Task:
         for version in sorted(declaration.features.versions)
     }
     latest = max(versions)
+    check_label(path, declaration, documented_columns(trains[latest]))
     score_types = documented_columns(scores[latest])
     return Task(
         **dict(declaration),
         declared_in=path,
         entity_key_types={name: score_types[name].data_type for name in declaration.entity_key},
-        label_type=label_type(path, declaration, documented_columns(trains[latest])),
         feature_versions=versions,
     )
 

@@ -3,8 +3,8 @@
 Sums over doubles depend on how threads share the work, so the number is a constant, recorded with
 each model version, and not a property of the machine. It is one: on the sizes of a warehouse task
 two threads gain little, and on a busy machine they cost many times more, because every tree node
-waits for the slower one (measured: 228 s against 6 s). Scoring many rows is
-not limited: it adds up no rows.
+waits for the slower one (measured: 228 s against 6 s). A batch is scored under the same limit:
+there the cores share the batches, not the rows of one.
 """
 
 from contextlib import AbstractContextManager

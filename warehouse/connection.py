@@ -1,4 +1,4 @@
-"""The only opener of the warehouse file and of its published copy.
+"""The only opener of databases: the warehouse file, its published copy, and scratch in memory.
 
 Owns how DuckDB is configured, that the recorded tables exist, and the high-water mark that tells a
 file which silently lost its tail. It must not know what the tables mean.
@@ -26,6 +26,7 @@ __all__ = [
     "WarehouseLocked",
     "WarehouseMissing",
     "open_published",
+    "open_scratch",
     "open_warehouse",
     "quoted",
     "relation_name",
@@ -109,6 +110,14 @@ def open_published() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
     finally:
         connection.close()
+
+
+@contextmanager
+def open_scratch() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open an empty database in memory, in UTC, that ends with the block."""
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        yield connection
 
 
 @contextmanager

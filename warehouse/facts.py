@@ -155,7 +155,8 @@ def record_promotion(
     Returns
     -------
     bool
-        False when this very act is recorded already, and nothing was written.
+        False when this very act is recorded already, and nothing was written: a decision is applied
+        once, and an override is a repetition only while no other act has followed it.
 
     Raises
     ------
@@ -174,6 +175,11 @@ def record_promotion(
                 and as_of_date = $as_of_date
                 and model_version = $model_version
                 and decision_id is not distinct from $decision_id
+                and (
+                    decision_id is not null
+                    or act_number
+                    = (select max(act_number) from recorded.promotions where task = $task)
+                )
             """,
             {
                 "task": task,
@@ -197,10 +203,11 @@ def record_promotion(
                 f"{effective_from_date}, before the present champion, {_version(champion)}, did on "
                 f"{since}; give a date from {since} on"
             )
+        act_number = act_count + 1
         row = {
-            "promotion_id": f"{task}-{as_of_date}-v{model_version}",
+            "promotion_id": f"{task}-{as_of_date}-v{model_version}-a{act_number}",
             "task": task,
-            "act_number": act_count + 1,
+            "act_number": act_number,
             "as_of_date": as_of_date,
             "effective_from_date": effective_from_date,
             "act": act,

@@ -20,7 +20,7 @@ from warehouse.expectations.landed_batch import (
     judge_landed_batch,
 )
 from warehouse.facts import insert_facts
-from warehouse.raw_tables import RawTableDiffers, create_raw_tables
+from warehouse.raw_tables import create_raw_tables
 from warehouse.reading import content_hash
 from warehouse.source_files import EVENT_AT, prepare_file, text
 from warehouse.sources import Source, SourceTable
@@ -30,7 +30,6 @@ __all__ = [
     "LandedBatch",
     "NothingToLand",
     "OutOfOrder",
-    "RawTableDiffers",
     "create_raw_tables",
     "land",
 ]
@@ -204,7 +203,8 @@ def _land_table(
     connection: duckdb.DuckDBPyConnection, due: _Due, as_of_date: date, folder: Path
 ) -> LandedBatch:
     table = due.table
-    columns = ", ".join(quoted(column.name) for column in table.columns)
+    # Sorted, so that the declaration's order changes neither a hash nor (by name) what is inserted.
+    columns = ", ".join(sorted(quoted(column.name) for column in table.columns))
     if not due.is_pending or (
         table.event_at is None and due.latest_hash == _file_hash(connection, due.file, columns)
     ):
@@ -231,7 +231,8 @@ def _land_table(
         _refuse_if_broken(connection, table, judgement, broken, quarantined)
     with transaction(connection):
         connection.execute(
-            f"insert into raw.{quoted(table.name)} select {columns}, $as_of_date from {STAGED} "
+            f"insert into raw.{quoted(table.name)} by name "
+            f"select {columns}, $as_of_date as known_at from {STAGED} "
             f"where {ROW} not in (select {ROW} from {BROKEN})",
             {"as_of_date": as_of_date},
         )
@@ -314,7 +315,7 @@ def _quarantine(
     columns = ", ".join(quoted(column.name) for column in table.columns)
     connection.execute(f"delete from {name} where known_at = ?", [as_of_date])
     connection.execute(
-        f"insert into {name} select {columns}, $as_of_date, broken_rules "
+        f"insert into {name} by name select {columns}, $as_of_date as known_at, broken_rules "
         f"from {STAGED} inner join {BROKEN} using ({ROW})",
         {"as_of_date": as_of_date},
     )

@@ -25,7 +25,8 @@ def create_raw_tables(connection: duckdb.DuckDBPyConnection, sources: Iterable[S
     Raises
     ------
     RawTableDiffers
-        When a table exists with other columns than are declared.
+        When a table exists with other columns than are declared. Their order may be another: rows
+        are inserted by name.
     """
     tables = [table for source in sources for table in source.tables]
     with transaction(connection):

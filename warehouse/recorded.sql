@@ -1,6 +1,6 @@
 -- The facts that cannot be rebuilt. Python writes them, dbt reads them as the source `recorded`.
 -- Every statement can be repeated. One table per kind of fact; `predictions_<task>` tables are
--- made by warehouse/writing.py, because their key columns are those of the task.
+-- made by warehouse/predictions.py, because their key columns are those of the task.
 -- `recorded_at` is wall clock in UTC, for operators only: no logic may read it.
 
 create schema if not exists raw;
@@ -16,7 +16,7 @@ create table if not exists recorded.batches (
     quarantined_row_count bigint not null check (quarantined_row_count >= 0),
     first_event_at timestamp,               -- null: no row, or a table without event time
     last_event_at timestamp,
-    content_hash varchar not null,          -- order-free hash of the landed rows
+    content_hash varchar not null,          -- order-free hash of the whole batch, also of the quarantined rows
     recorded_at timestamp not null,
     primary key (source_name, table_name, as_of_date)
 );
@@ -56,6 +56,18 @@ create table if not exists recorded.validations (
     expectation_count integer not null,
     failed_expectations varchar[] not null, -- empty: all held
     is_passed boolean not null,
+    recorded_at timestamp not null
+);
+
+-- The rows of a failed judgement that show the fault, at most 10,000 of each; no fact, and replaced when
+-- the same set is judged again. Batches leave their broken rows in quarantine.<source table> instead.
+create table if not exists quarantine.judged_rows (
+    border varchar not null,
+    task varchar not null,
+    as_of_date date not null,
+    unit_id varchar,                        -- the entity key, joined by |
+    broken_rules varchar[] not null,
+    row_values varchar not null,            -- JSON
     recorded_at timestamp not null
 );
 
@@ -195,8 +207,7 @@ create table if not exists recorded.promotions (
     reason varchar not null,
     recorded_at timestamp not null,
     check (act = 'override' or decision_id is not null),
-    unique (task, act_number),
-    unique (task, as_of_date, model_version)
+    unique (task, act_number)
 );
 
 -- One row per completed run of a task's day.
@@ -210,8 +221,9 @@ create table if not exists recorded.day_runs (
     primary key (task, as_of_date, flow_run_id)
 );
 
--- The states of the dbt project that this warehouse was built with; the newest is the present one.
+-- The states of the dbt project that this warehouse was built with; the highest number is the present one.
 create table if not exists recorded.project_builds (
+    build_number integer not null primary key,  -- 1, 2, .. in the order of the builds
     project_sha256 varchar not null,
     recorded_at timestamp not null
 );

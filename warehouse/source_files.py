@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
-from warehouse.connection import WarehouseError, quoted
+from warehouse.connection import WarehouseError, open_scratch, quoted
 from warehouse.sources import SourceTable
 
 __all__ = ["EVENT_AT", "SourceFileRefused", "prepare_file", "text"]
@@ -53,7 +53,8 @@ def prepare_file(table: SourceTable, cache_folder: Path) -> Path:
     ------
     SourceFileRefused
         When a column is missing, was renamed, has another type, or was not declared; when a value
-        cannot be cast; when an event time is null. Nothing is kept then.
+        cannot be cast; when an event time is null; when a snapshot has no rows. Nothing is kept
+        then.
     """
     path = table.locate()
     stat = path.stat()
@@ -65,10 +66,10 @@ def prepare_file(table: SourceTable, cache_folder: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f"{target.name}.{os.getpid()}.aside")
     try:
-        with duckdb.connect() as scratch, _readable(table, path) as file:
-            scratch.execute("set TimeZone = 'UTC'")
+        with open_scratch() as scratch, _readable(table, path) as file:
             _read(scratch, table, file)
             _check_columns(scratch, table, path)
+            _check_not_empty(scratch, table, path)
             _check_values(scratch, table, path)
             _copy(scratch, table, path, aside)
         os.replace(aside, target)
@@ -127,6 +128,15 @@ def _check_columns(scratch: duckdb.DuckDBPyConnection, table: SourceTable, path:
         raise SourceFileRefused(
             f"{path} is not what {table.declared_in} declares for {table.label}: "
             f"{'; '.join(faults)}; correct the declaration, or get the right file"
+        )
+
+
+def _check_not_empty(scratch: duckdb.DuckDBPyConnection, table: SourceTable, path: Path) -> None:
+    # Nothing may happen in a period; but a snapshot without rows would say that all is gone.
+    if table.event_at is None and not scratch.execute("from file_rows limit 1").fetchall():
+        raise SourceFileRefused(
+            f"{path} of {table.label} has no rows, and a table without event_at is the whole truth "
+            "of its date; get the complete file"
         )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 
-from warehouse.connection import WarehouseError
+from warehouse.connection import WarehouseError, open_scratch
 from warehouse.home import project_folder
 
 __all__ = [
@@ -240,7 +240,7 @@ def _column(place: str, column: Mapping[str, Any]) -> Column:
 def _check_event_at(place: str, event_at: object, columns: Sequence[Column]) -> None:
     empty = ", ".join(f'cast(null as {column.data_type}) as "{column.name}"' for column in columns)
     try:
-        with duckdb.connect() as scratch:
+        with open_scratch() as scratch:
             described = scratch.execute(
                 f"describe select {event_at} as event_at from (select {empty})"
             ).fetchall()

@@ -1,17 +1,21 @@
 """Predictions enter the warehouse here, each partition exactly once in effect.
 
 A partition is (task, model version, as_of_date). One transaction takes its lease row, deletes,
-inserts, asserts, and adds the manifest row; afterwards the manifest is read back. What computes the
-scores is a function that the caller gives. This module must not load a model version.
+inserts, asserts, adds the manifest row, and has the predictions judged; afterwards the manifest is
+read back. What computes the scores, and what judges them, are functions that the caller gives. This
+module must not load a model version.
 """
 
 import hashlib
+import os
 import re
 import resource
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import date
@@ -38,6 +42,7 @@ _BATCH_ROWS = 122_880
 # While a partition is written, DuckDB may keep this much: its cache would otherwise grow with the
 # scoring set. It spills to disk what does not fit.
 _SCORING_MEMORY = "128MB"
+_SCORING_THREADS = os.cpu_count() or 1
 _IS_PARTITION = "model_version = $model_version and as_of_date = $as_of_date"
 
 _counting = threading.Lock()
@@ -95,6 +100,7 @@ def write_partition(
     score: Callable[[pa.RecordBatch], Scores],
     engine: str,
     model_sha256: str,
+    judge: Callable[[int], object] | None = None,
     batch_rows: int = _BATCH_ROWS,
 ) -> ScoringRun:
     """Score a period's rows and write them: all of them once, or nothing.
@@ -114,12 +120,16 @@ def write_partition(
     feature_columns : sequence of str
         The columns that `score` gets, in this order.
     score : callable
-        Takes a record batch of the features and returns, for each of its rows in order, the
+        Called from several threads at once, so it must not start threads of its own. Takes a
+        record batch of the features and returns, for each of its rows in order, the
         prediction columns: `score`, and for multiclass `predicted_class` and `class_scores`.
     engine : str
         Name of the engine behind `score`.
     model_sha256 : str
         Identity of the artifact behind `score`.
+    judge : callable, optional
+        Called before the commit with the number of rows that were scored. It reads the predictions
+        on `connection`; what it raises takes the whole write back, and the older partition stays.
     batch_rows : int, optional
         Rows in memory at a time.
 
@@ -163,9 +173,7 @@ def write_partition(
                     f"select {columns} from {relation_name(scoring_relation)} where as_of_date = ?",
                     [partition.as_of_date],
                 ).to_arrow_reader(batch_rows)
-                for batch in stream:
-                    keys = batch.select(list(entity_key))
-                    scores = score(batch.select(list(feature_columns)))
+                for keys, scores in _scored(stream, entity_key, feature_columns, score):
                     checked = checked_scores(scores, keys, kind, str(partition))
                     _insert(connection, partition, run_id, keys, checked)
                 _assert_count(connection, partition, scoring_set.row_count, "before the commit")
@@ -187,10 +195,35 @@ def write_partition(
                 )
                 manifest = {name: getattr(run, name) for name in _MANIFEST}
                 insert_facts(connection, "scoring_runs", [manifest])
+                if judge is not None:
+                    judge(run.row_count)
             _read_back(connection, partition, run)
             return run
     finally:
         reader.close()
+
+
+def _scored(
+    batches: Iterable[pa.RecordBatch],
+    entity_key: Sequence[str],
+    feature_columns: Sequence[str],
+    score: Callable[[pa.RecordBatch], Scores],
+) -> Iterator[tuple[pa.RecordBatch, Scores]]:
+    """Yield each block's keys and scores in order; every core scores while the caller writes."""
+    pool = ThreadPoolExecutor(_SCORING_THREADS)
+    ahead: deque[tuple[pa.RecordBatch, Future[Scores]]] = deque()
+    try:
+        for batch in batches:
+            features = batch.select(list(feature_columns))
+            ahead.append((batch.select(list(entity_key)), pool.submit(score, features)))
+            if len(ahead) > _SCORING_THREADS:
+                keys, scores = ahead.popleft()
+                yield keys, scores.result()
+        while ahead:
+            keys, scores = ahead.popleft()
+            yield keys, scores.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _fingerprint(scoring_set: ScoringSet, model_sha256: str, engine: str) -> str:

@@ -69,7 +69,8 @@
     group by {{ checks }}.task, {{ checks }}.as_of_date, {{ checks }}.challenger_version
 {%- endmacro %}
 
-{# The id of a decision. relation: has the decision columns; previous_decision_id: SQL, NULL for the first. -#}
+{# The id of a decision. evidence: SQL, the canonical text of its columns; previous_decision_id: SQL, NULL for
+   the first of a task. -#}
 {% macro decision_id(evidence, previous_decision_id) -%}
     {{ sha256(evidence ~ " || '|' || coalesce(" ~ previous_decision_id ~ ", 'first')") }}
 {%- endmacro %}

@@ -37,14 +37,16 @@
     }[kind]) }}
 {% endmacro %}
 
-{# A table of literals, also when there is no row.
+{# A table of literals, also when there is no row. What a declaration lacks is null, for the tests to find.
    columns: list of [name, SQL type]; rows: list of lists of values, in the columns' order. -#}
 {% macro literal_rows(columns, rows) %}
     {%- for row in rows %}
     select
         {%- for name, data_type in columns %}
-        {%- set value = row[loop.index0] | string | replace("'", "''") %}
-        cast('{{ value }}' as {{ data_type }}) as {{ name }}{{ ',' if not loop.last }}
+        {%- set value = row[loop.index0] %}
+        {%- set is_given = value is defined and value is not none %}
+        cast({{ "'" ~ value | string | replace("'", "''") ~ "'" if is_given else 'null' }} as {{ data_type }}) as {{ name }}
+        {{- ',' if not loop.last }}
         {%- endfor %}
     {{ 'union all' if not loop.last }}
     {%- else %}

@@ -1,5 +1,5 @@
-{#  Which periods an incremental SQL model has still to build, and which days each looks back on.
-    A period is one (as_of_date, known_at) of recorded.periods. -#}
+{#  Which periods an incremental SQL model has still to build, which are live and may be judged, and which
+    days each looks back on. A period is one (as_of_date, known_at) of recorded.periods. -#}
 
 {# Periods of the tasks that {{ this }} does not hold yet; all of them at a full refresh.
    tasks: list of task names. Columns: as_of_date, known_at. Grain: both. -#}
@@ -19,6 +19,27 @@
                 and built.known_at = periods.known_at
         )
         {%- endif %}
+{%- endmacro %}
+
+{# The periods that monitoring and decisions may judge: asked for on their own day, and built. A period is
+   recorded before its features and labels are built, and every task's run judges all tasks: without the
+   recorded build it would be judged, for good, without the labels that became known on it.
+   Columns: task, as_of_date. Grain: both. -#}
+{% macro live_periods() %}
+    select
+        periods.task,
+        periods.as_of_date
+    from {{ source('recorded', 'periods') }} as periods
+    inner join {{ ref('declared_tasks') }} as declared_tasks using (task)
+    where
+        periods.known_at = periods.as_of_date
+        and exists (
+            select 1
+            from {{ source('recorded', 'feature_builds') }} as builds
+            where
+                builds.feature_table = declared_tasks.feature_table
+                and builds.known_at = periods.known_at
+        )
 {%- endmacro %}
 
 {# The days a period looks back on: the day before as_of_date is days_before = 1. Joining facts to

@@ -13,7 +13,7 @@
                 partition by {% for column in key %}features.{{ column }}, {% endfor %}features.as_of_date
             ) as first_known_at
         from {{ features }} as features
-    ) as numbered
+    ) as histories
     where known_at = first_known_at
 {%- endmacro %}
 

@@ -57,7 +57,7 @@ def example(
         "primary_metric": primary,
         "guardrails": [],
         "slices": [],
-        "replay": None,
+        "replay": {"first_training": str(CUT_OFF), "last": str(CUT_OFF)},
     }
     declared = manifest(
         declaration, {1: types}, label_type=label_type, key_types={"row_id": "bigint"}

@@ -23,7 +23,7 @@ from models_ml.scoring import predict
 RECORDED = Path(__file__).resolve().parents[2] / "warehouse" / "recorded.sql"
 pytestmark = pytest.mark.slow  # registering starts MLflow
 
-WHENCE = Provenance(code_commit="c0ffee", lock_sha256="10c4", thread_count=1)
+WHENCE = Provenance(code_commit="c0ffee", lock_sha256="10c4")
 
 
 def register(registry, trained):

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 
 TASK = "flight_delay"
+FEATURE_TABLES = {"flight_delay": "feat_flight", "household_churn": "feat_household"}
 FIRST_LOOK = date(2013, 5, 17)
 CLUSTERS = 110
 ROWS_A_DAY = 130
@@ -73,10 +74,33 @@ class World:
         self.act_count = 0
 
     def live(self, first: date, last: date) -> None:
+        self.asked(first, last)
+        self.built(first, last)
+
+    def asked(self, first: date, last: date) -> None:
         self.warehouse.insert(
             "recorded.periods",
             [
                 {"task": self.task, "as_of_date": day, "known_at": day}
+                for day in days(first, last, self.step)
+            ],
+        )
+
+    def built(self, first: date, last: date) -> None:
+        self.warehouse.insert(
+            "recorded.feature_builds",
+            [
+                {
+                    "feature_table": FEATURE_TABLES[self.task],
+                    "feature_version": 1,
+                    "known_at": day,
+                    "first_as_of_date": day,
+                    "last_as_of_date": day,
+                    "row_count": ROWS_A_DAY,
+                    "content_hash": "h",
+                    "code_commit": "c",
+                    "compiled_sql_sha256": "s",
+                }
                 for day in days(first, last, self.step)
             ],
         )
@@ -451,7 +475,10 @@ def test_days_built_one_by_one_equal_days_built_at_once(world: World) -> None:
     start(world, error_share=0.8, last=date(2013, 5, 24))
     world.decide()
     at_once = world.warehouse.dicts("select * from decisions.decide_champion order by all")
-    world.warehouse.execute("delete from recorded.periods where as_of_date > '2013-05-16'")
+    world.warehouse.execute(
+        "delete from recorded.periods where as_of_date > '2013-05-16';"
+        "delete from recorded.feature_builds where known_at > '2013-05-16'"
+    )
     world.decide("--full-refresh")
     for day in days(FIRST_LOOK, FIRST_LOOK + timedelta(days=1)):
         world.live(day, day)
@@ -459,6 +486,61 @@ def test_days_built_one_by_one_equal_days_built_at_once(world: World) -> None:
     world.live(date(2013, 5, 19), date(2013, 5, 24))
     world.decide()
     assert world.warehouse.dicts("select * from decisions.decide_champion order by all") == at_once
+
+
+def test_a_period_asked_for_but_not_built_is_not_judged_until_it_is_built(world: World) -> None:
+    last_look = date(2013, 6, 7)
+    start(world, last=last_look - timedelta(days=1))
+    for number, role in [(1, "champion"), (2, "challenger")]:
+        world.scored(number, role, last_look - timedelta(days=1), last_look)
+    world.asked(last_look, last_look)
+    # Another task's build of that day is none of this task's.
+    world.task = "household_churn"
+    world.live(last_look, last_look)
+    world.task = TASK
+    world.decide()
+    for table in (
+        "intermediate.decide_looks",
+        "decisions.decide_champion",
+        "decisions.decide_retrain",
+    ):
+        newest = world.warehouse.execute(
+            f"select max(as_of_date) from {table} where task = '{TASK}'"
+        )
+        assert newest == [(last_look - timedelta(days=1),)], table
+    role_ends = (
+        "select valid_to_date from decisions.model_roles"
+        f" where task = '{TASK}' and role = 'challenger'"
+    )
+    assert world.warehouse.execute(role_ends) == [(None,)]
+
+    world.built(last_look, last_look)
+    world.decide()
+    row = world.decision(last_look)
+    assert (row["look_number"], row["window_count"]) == (4, 28)
+    assert row["reason_codes"] == ["looks_used_up", "not_proven_better"]
+    assert world.warehouse.execute(role_ends) == [(last_look + timedelta(days=1),)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "delete from policy.policy where rule = 'alpha'",
+        "update policy.policy set value = 'nan' where rule = 'cool_down_days'",
+        "update policy.policy set task = 'flight_dely' where task = 'flight_delay'",
+        "update policy.policy set rule = 'cooldown' where rule = 'cool_down_days'",
+    ],
+    ids=["a missing rule", "no number", "an unknown task", "an unknown rule"],
+)
+def test_an_incomplete_policy_fails_by_name(world: World, change: str) -> None:
+    complete = ("test", "--select", "policy_rules_are_complete")
+    world.warehouse.dbt(*complete)
+    rules = world.warehouse.dicts("select * from policy.policy")
+    world.warehouse.execute(change)
+    with pytest.raises(AssertionError, match="policy_rules_are_complete"):
+        world.warehouse.dbt(*complete)
+    world.warehouse.execute("delete from policy.policy")
+    world.warehouse.insert("policy.policy", rules)
 
 
 def _break_squared_error(value: float | None) -> Change:

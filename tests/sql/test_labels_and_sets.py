@@ -61,6 +61,27 @@ def test_unique_combination_finds_what_breaks_it(
     assert macros.rows("{{ test_unique_combination('t', ['key']) }}", t={"key": key}) == broken
 
 
+def test_unique_combination_lets_a_nullable_column_be_null_once(macros: Macros) -> None:
+    combination = "{{ test_unique_combination('t', ['key', 'part'], nullable=['part']) }}"
+    assert macros.rows(combination, t={"key": [1, 2], "part": [None, None]}) == []
+    assert macros.rows(combination, t={"key": [1, 1], "part": [None, None]}) == [(1, None, 2)]
+    assert macros.rows(combination, t={"key": [None], "part": [5]}) == [(None, 5, 1)]
+
+
+def test_columns_are_sound_names_the_column_and_what_is_wrong(macros: Macros) -> None:
+    sound = (
+        "select * from ({{ test_columns_are_sound('t', not_null=['margin'],"
+        " accepted={'kind': ['binary']}, accepted_codes={'codes': ['x']}) }}) order by column_name"
+    )
+    table = {"margin": [0.1, None], "kind": ["binary", "other"], "codes": [["x"], ["x", "y"]]}
+    assert macros.rows(sound, t=table) == [
+        ("codes", "y", 1),
+        ("kind", "other", 1),
+        ("margin", "null", 1),
+    ]
+    assert macros.rows(sound, t={name: values[:1] for name, values in table.items()}) == []
+
+
 @pytest.mark.parametrize(
     ("values", "broken"),
     [

@@ -185,6 +185,29 @@ DAYS = {
 }
 
 
+FEATURE_TABLES = {"household_churn": "feat_household", "flight_delay": "feat_flight"}
+
+
+def ask(warehouse, task, days):
+    """Record live periods that are not built yet."""
+    warehouse.insert(
+        "recorded.periods", [{"task": task, "as_of_date": day, "known_at": day} for day in days]
+    )
+
+
+def build(warehouse, task, days):
+    """Record that features and labels of live periods are built."""
+    shared = {"feature_table": FEATURE_TABLES[task], "feature_version": 1, "row_count": 40}
+    shared |= {"content_hash": "h", "code_commit": "c", "compiled_sql_sha256": "s"}
+    warehouse.insert(
+        "recorded.feature_builds",
+        [
+            {**shared, "known_at": day, "first_as_of_date": day, "last_as_of_date": day}
+            for day in days
+        ],
+    )
+
+
 def plant(warehouse, task, live_days, outcomes):
     """Record live periods and one window, scored on the task's first day, with its outcomes."""
     known = warehouse.execute("select 1 from duckdb_tables() where table_name like 'outcomes_%'")
@@ -193,10 +216,8 @@ def plant(warehouse, task, live_days, outcomes):
         warehouse.dbt("seed", "--select", "drift_thresholds")
         warehouse.dbt("run", "--select", "declared_tasks")
     window = DAYS[task][0]
-    warehouse.insert(
-        "recorded.periods",
-        [{"task": task, "as_of_date": day, "known_at": day} for day in live_days],
-    )
+    ask(warehouse, task, live_days)
+    build(warehouse, task, live_days)
     warehouse.insert(
         "recorded.scoring_runs",
         [
@@ -259,10 +280,9 @@ def test_a_window_is_judged_when_it_has_matured_with_scikit_learns_figures(wareh
     outcomes = [churn(float(s), int(y)) for s, y in zip(scores, labels, strict=True)]
     plant(warehouse, "household_churn", DAYS["household_churn"][:1], outcomes)
     assert quality(warehouse, "true") == {}
-    warehouse.insert(
-        "recorded.periods",
-        [{"task": "household_churn", "as_of_date": "2017-07-30", "known_at": "2017-07-30"}],
-    )
+    ask(warehouse, "household_churn", ["2017-07-30"])
+    assert quality(warehouse, "true") == {}, "judged before its labels are built"
+    build(warehouse, "household_churn", ["2017-07-30"])
     found = quality(warehouse, "slice = 'all' and judged_as_of_date = '2017-07-30'")
     expected = {
         "log_loss": metrics.log_loss(labels, scores),

@@ -59,7 +59,7 @@ def test_arrow_tables_and_mappings_record_the_same(connection):
 
 
 def test_several_tables_are_recorded_together_or_not_at_all(connection):
-    build = {"project_sha256": "f" * 64}
+    build = {"build_number": 1, "project_sha256": "f" * 64}
     with pytest.raises(duckdb.ConstraintException):
         record(connection, {"project_builds": [build], "periods": [PERIOD, PERIOD]})
     assert rows_of(connection, "select * from recorded.project_builds") == []
@@ -114,8 +114,49 @@ def test_a_promotion_applied_twice_is_recorded_once(connection):
     assert record_promotion(connection, **promotion()) is True
     assert record_promotion(connection, **promotion()) is False
     assert rows_of(connection, "select promotion_id from recorded.promotions") == [
-        ("toy-2017-09-03-v1",)
+        ("toy-2017-09-03-v1-a1",)
     ]
+
+
+def override(model_version, previous_version):
+    return promotion(
+        act="override",
+        model_version=model_version,
+        previous_version=previous_version,
+        decision_id=None,
+        actor="Ada",
+    )
+
+
+def test_a_person_who_changes_their_mind_on_one_day_is_recorded_each_time(connection):
+    assert record_promotion(connection, **override(1, None)) is True
+    assert record_promotion(connection, **override(2, 1)) is True
+    assert record_promotion(connection, **override(1, 2)) is True
+    assert record_promotion(connection, **override(1, 1)) is False  # given twice
+    assert rows_of(
+        connection, "select promotion_id, previous_version from recorded.promotions order by all"
+    ) == [
+        ("toy-2017-09-03-v1-a1", None),
+        ("toy-2017-09-03-v1-a3", 2),
+        ("toy-2017-09-03-v2-a2", 1),
+    ]
+
+
+def test_a_decision_that_a_person_has_overruled_is_not_applied_again(connection):
+    record_promotion(connection, **override(1, None))
+    decided = promotion(model_version=2, previous_version=1)
+    assert record_promotion(connection, **decided) is True
+    assert record_promotion(connection, **override(1, 2)) is True
+    assert record_promotion(connection, **decided) is False  # the day is run again
+    assert rows_of(
+        connection, "select model_version from recorded.promotions order by act_number"
+    ) == [(1,), (2,), (1,)]
+
+
+def test_an_act_of_another_task_between_does_not_make_a_repetition_new(connection):
+    record_promotion(connection, **override(1, None))
+    record_promotion(connection, **override(1, None) | {"task": "other"})
+    assert record_promotion(connection, **override(1, 1)) is False
 
 
 def test_a_promotion_decided_against_another_champion_is_refused_naming_both(connection):

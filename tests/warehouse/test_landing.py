@@ -10,10 +10,10 @@ from warehouse.landing import (
     BatchRefused,
     NothingToLand,
     OutOfOrder,
-    RawTableDiffers,
     create_raw_tables,
     land,
 )
+from warehouse.raw_tables import RawTableDiffers
 from warehouse.source_files import SourceFileRefused
 from warehouse.sources import load_sources
 
@@ -121,6 +121,18 @@ def test_a_period_without_events_lands_as_an_empty_batch(shop):
     shop.write(GOOD).land(date(2017, 1, 15))
     assert shop.land(date(2017, 1, 22)).landed_row_count == 0
     assert shop.counts()["recorded.batches"] == 2
+
+
+def test_a_snapshot_without_rows_is_refused_before_anything_is_written(shop):
+    del shop.landing["event_at"]
+    with pytest.raises(SourceFileRefused, match=r"shop.orders has no rows, .* the complete file"):
+        shop.write([]).land(date(2017, 1, 8))
+    assert shop.counts() == NOTHING
+    shop.write(GOOD).land(date(2017, 1, 8))
+    before = shop.counts()
+    with pytest.raises(SourceFileRefused, match="has no rows"):
+        shop.write([]).land(date(2017, 1, 15))
+    assert shop.counts() == before
 
 
 def test_a_date_before_the_first_event_is_refused(shop):
@@ -312,6 +324,33 @@ def test_a_snapshot_lands_again_only_when_its_content_changes(shop):
     assert rows(
         shop.connection, "select known_at, count(*) from raw.orders group by 1 order by 1"
     ) == [(date(2017, 1, 8), 4), (date(2017, 1, 15), 3)]
+
+
+def test_columns_declared_in_another_order_land_in_their_own_columns(shop):
+    shop.columns["note"] = "varchar"  # of the type of status, so that a swap would not fail
+    lines = [f"{line},note {number}" for number, line in enumerate(GOOD, start=1)]
+    lines.append("5,-1.0,open,2017-01-09 10:00:00,note 5")
+    shop.landing["max_quarantine_share"] = 0.5
+    shop.write(lines, header="order_id,amount,status,ordered_at,note").land(date(2017, 1, 8))
+    shop.columns = dict(reversed(shop.columns.items()))
+    shop.land(date(2017, 1, 15))
+    found = "select order_id, amount, status, note, known_at"
+    assert rows(shop.connection, f"{found} from raw.orders order by order_id") == [
+        (1, 10.5, "open", "note 1", date(2017, 1, 8)),
+        (2, 0.0, "paid", "note 2", date(2017, 1, 8)),
+        (3, 7.25, "open", "note 3", date(2017, 1, 15)),
+        (4, 8.0, None, "note 4", date(2017, 1, 15)),
+    ]
+    assert rows(shop.connection, f"{found}, broken_rules from quarantine.orders") == [
+        (5, -1.0, "open", "note 5", date(2017, 1, 15), ["amount_not_negative"])
+    ]
+
+
+def test_columns_declared_in_another_order_are_no_new_snapshot(shop):
+    del shop.landing["event_at"]
+    shop.write(GOOD).land(date(2017, 1, 8))
+    shop.columns = dict(reversed(shop.columns.items()))
+    assert not shop.land(date(2017, 1, 15)).is_new
 
 
 def test_empty_tables_exist_before_the_first_landing_and_a_changed_declaration_is_refused(shop):

@@ -1,3 +1,4 @@
+import itertools
 import threading
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from tests.warehouse.conftest import (
     recorded_rows,
 )
 from warehouse.connection import WarehouseError, open_warehouse
+from warehouse.expectations import JudgementFailed, judge_predictions
 from warehouse.reading import KeysRefused, NoRows
 from warehouse.writing import (
     PartitionBusy,
@@ -140,11 +142,10 @@ def test_a_wrong_score_is_refused_by_key_and_nothing_is_written(connection, kind
 def test_a_wrong_score_in_a_later_block_leaves_the_older_partition_whole(scoring_set):
     make_scoring_set(scoring_set, 10_000)
     write_partition(scoring_set, PARTITION, **arguments())
-    blocks = []
+    blocks = itertools.count(1)  # next() is atomic: blocks are scored on several threads
 
     def score(batch):
-        blocks.append(len(batch))
-        return spoiled(float("nan") if len(blocks) == 3 else 0.5)(batch)
+        return spoiled(float("nan") if next(blocks) == 3 else 0.5)(batch)
 
     with pytest.raises(ScoresRefused):
         write_partition(
@@ -152,7 +153,6 @@ def test_a_wrong_score_in_a_later_block_leaves_the_older_partition_whole(scoring
             PARTITION,
             **arguments(score=score, model_sha256="b" * 64, batch_rows=2048),
         )
-    assert len(blocks) == 3
     assert epochs(scoring_set) == [("toy-v1-2017-09-03-e1", 10_000)]
     assert recorded_rows(scoring_set) == (10_000, 1, 1)
 
@@ -289,6 +289,75 @@ def test_a_writer_that_finds_the_lease_taken_is_told_so_at_once(scoring_set):
     assert rival_came == []  # it scored nothing before it was refused
     assert run.epoch == 2
     assert recorded_rows(scoring_set) == (1000, 2, 1)
+
+
+def judge_of(connection, folder, kind):
+    """Return a judge of the partition, by the rules of a kind of task."""
+    return lambda row_count: judge_predictions(
+        connection,
+        task="toy",
+        as_of_date=AS_OF,
+        model_version=1,
+        kind=kind,
+        entity_key=["entity_id", "shop"],
+        expected_row_count=row_count,
+        folder=folder,
+    )
+
+
+def doubled(batch):
+    return {"score": pa.array(batch["share"].to_numpy() * 2)}
+
+
+def validations(connection):
+    return connection.execute(
+        "select checked_row_count, failed_expectations, is_passed from recorded.validations"
+        " order by recorded_at"
+    ).fetchall()
+
+
+def test_a_failed_judgement_leaves_no_prediction_and_no_manifest_row(connection, tmp_path):
+    make_scoring_set(connection, 1000, "regression")
+    judge = judge_of(connection, tmp_path, "binary")  # 250 scores are 1.5
+    with pytest.raises(JudgementFailed, match=r"score_in_range .*; 250 rows are kept"):
+        write_partition(
+            connection, PARTITION, **arguments(kind="regression", score=doubled, judge=judge)
+        )
+    assert recorded_rows(connection) == (0, 0, 0)
+    assert validations(connection) == [(1000, ["score_in_range"], False)]
+    assert connection.execute(
+        "select broken_rules, count(*) from quarantine.judged_rows group by all"
+    ).fetchall() == [(["score_in_range"], 250)]
+    judge = judge_of(connection, tmp_path, "regression")
+    write_partition(
+        connection, PARTITION, **arguments(kind="regression", score=doubled, judge=judge)
+    )
+    assert recorded_rows(connection) == (1000, 1, 1)
+    assert validations(connection)[1:] == [(1000, [], True)]
+
+
+def test_a_failed_judgement_leaves_the_older_partition_whole(connection, tmp_path):
+    make_scoring_set(connection, 1000, "regression")
+    judge = judge_of(connection, tmp_path, "binary")
+    given = arguments(kind="regression", judge=judge)
+    write_partition(connection, PARTITION, **given)
+    with pytest.raises(JudgementFailed):
+        write_partition(connection, PARTITION, **given | {"score": doubled, "engine": "sql"})
+    assert epochs(connection) == [("toy-v1-2017-09-03-e1", 1000)]
+    assert recorded_rows(connection) == (1000, 1, 1)
+    assert write_partition(connection, PARTITION, **given).is_skipped
+
+
+def test_predictions_are_seen_by_others_only_once_judged(scoring_set):
+    seen = []
+
+    def judge(row_count):
+        with open_warehouse() as other:
+            seen.append((row_count, recorded_rows(other)))
+
+    write_partition(scoring_set, PARTITION, **arguments(judge=judge))
+    assert seen == [(1000, (0, 0, 0))]
+    assert recorded_rows(scoring_set) == (1000, 1, 1)
 
 
 def test_the_memory_limit_is_lifted_again_after_success_and_failure(scoring_set):

@@ -6,15 +6,13 @@ Importing this package does not import Great Expectations.
 
 from warehouse.expectations.context import build_data_docs
 from warehouse.expectations.engine import ExpectationRefused
-from warehouse.expectations.judgement import Failure, Judgement, JudgementFailed
+from warehouse.expectations.judgement import JudgementFailed
 from warehouse.expectations.predictions import judge_predictions
 from warehouse.expectations.scoring_set import judge_scoring_set
 from warehouse.expectations.training_set import judge_training_set
 
 __all__ = [
     "ExpectationRefused",
-    "Failure",
-    "Judgement",
     "JudgementFailed",
     "build_data_docs",
     "judge_predictions",

@@ -10,27 +10,16 @@ from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 import duckdb
+import pyarrow as pa
 
 from warehouse.connection import WarehouseError, quoted, transaction
 from warehouse.facts import insert_facts
 
-__all__ = ["Border", "Failure", "Judgement", "JudgementFailed", "keep_rows", "settle"]
+__all__ = ["Border", "Failure", "Judgement", "JudgementFailed", "settle"]
 
 Border = Literal["landing", "training_set", "scoring_set", "predictions"]
 
 KEPT_ROWS = 10_000  # of one judgement; the rest of a set that is broken throughout says no more
-
-JUDGED_ROWS_DDL = """
-create table if not exists quarantine.judged_rows (
-    border varchar not null,
-    task varchar not null,
-    as_of_date date not null,
-    unit_id varchar,                        -- the entity key, joined by |
-    broken_rules varchar[] not null,
-    row_values varchar not null,            -- JSON
-    recorded_at timestamp not null
-)
-"""
 
 
 class JudgementFailed(WarehouseError):
@@ -94,10 +83,13 @@ def settle(
 ) -> Judgement:
     """Record a judgement, keep the broken rows, and stop what was judged if it failed.
 
+    Both are written in a transaction of their own: they stay when the caller's, in which the judged
+    rows were written, is rolled back.
+
     Parameters
     ----------
     connection : duckdb.DuckDBPyConnection
-        Outside a transaction.
+        Which sees the judged rows.
     judgement : Judgement
         What was found.
     broken_rows : str, optional
@@ -115,14 +107,20 @@ def settle(
     JudgementFailed
         When an expectation does not hold.
     """
-    with transaction(connection):
-        insert_facts(connection, "validations", [judgement.row(is_passed=judgement.success)])
-        kept = 0
-        if judgement.failures and broken_rows is not None:
-            kept = keep_rows(connection, judgement, broken_rows, entity_key)
+    kept: pa.Table | None = None
+    if judgement.failures and broken_rows is not None:
+        kept = _rows_to_keep(connection, broken_rows, entity_key)
+    recorder = connection.cursor()
+    try:
+        with transaction(recorder):
+            insert_facts(recorder, "validations", [judgement.row(is_passed=judgement.success)])
+            if kept is not None:
+                _keep(recorder, judgement, kept)
+    finally:
+        recorder.close()
     if judgement.success:
         return judgement
-    where = f"; {kept} rows are kept in quarantine.judged_rows" if kept else ""
+    where = f"; {len(kept)} rows are kept in quarantine.judged_rows" if kept else ""
     raise JudgementFailed(
         f"the {judgement.border.replace('_', ' ')} of {judgement.subject} at "
         f"{judgement.as_of_date} ({judgement.checked_row_count} rows) breaks "
@@ -132,50 +130,41 @@ def settle(
     )
 
 
-def keep_rows(
-    connection: duckdb.DuckDBPyConnection,
-    judgement: Judgement,
-    broken_rows: str,
-    entity_key: Sequence[str],
-) -> int:
-    """Keep broken rows in `quarantine.judged_rows`, within the caller's transaction.
-
-    Rows that an earlier judgement of the same border, subject and date kept are replaced.
-
-    Returns
-    -------
-    int
-        How many rows were kept: at most 10,000.
-    """
-    connection.execute("create schema if not exists quarantine")
-    connection.execute(JUDGED_ROWS_DDL)
-    connection.execute(
-        "delete from quarantine.judged_rows where border = ? and task = ? and as_of_date = ?",
-        [judgement.border, judgement.subject, judgement.as_of_date],
-    )
+def _rows_to_keep(
+    connection: duckdb.DuckDBPyConnection, broken_rows: str, entity_key: Sequence[str]
+) -> pa.Table:
     unit_id = " || '|' || ".join(
         f"coalesce(cast({quoted(name)} as varchar), '')" for name in entity_key
     )
-    inserted = connection.execute(
+    return connection.execute(
         f"""
-        insert into quarantine.judged_rows
         select
-            $border,
-            $task,
-            $as_of_date,
-            {unit_id or "null"},
+            {unit_id or "cast(null as varchar)"} as unit_id,
             broken_rules,
-            cast(to_json(broken) as varchar),
-            $recorded_at
+            cast(to_json(broken) as varchar) as row_values
         from ({broken_rows}) as broken
-        order by {unit_id or "1"}
+        order by unit_id
         limit {KEPT_ROWS}
-        """,
-        {
-            "border": judgement.border,
-            "task": judgement.subject,
-            "as_of_date": judgement.as_of_date,
-            "recorded_at": datetime.now(UTC).replace(tzinfo=None),
-        },
-    ).fetchall()
-    return int(inserted[0][0])
+        """
+    ).to_arrow_table()
+
+
+def _keep(recorder: duckdb.DuckDBPyConnection, judgement: Judgement, kept: pa.Table) -> None:
+    # They replace those of an earlier judgement of the same border, subject and date.
+    about = {
+        "border": judgement.border,
+        "task": judgement.subject,
+        "as_of_date": judgement.as_of_date,
+    }
+    recorder.execute(
+        "delete from quarantine.judged_rows "
+        "where border = $border and task = $task and as_of_date = $as_of_date",
+        about,
+    )
+    recorder.register("kept_rows", kept)
+    recorder.execute(
+        "insert into quarantine.judged_rows by name "
+        "select $border as border, $task as task, $as_of_date as as_of_date, *, "
+        "$recorded_at as recorded_at from kept_rows",
+        about | {"recorded_at": datetime.now(UTC).replace(tzinfo=None)},
+    )

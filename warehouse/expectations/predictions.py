@@ -1,4 +1,4 @@
-"""The fourth border: the predictions of one version for one period, before they are published."""
+"""The fourth border: the predictions of one version for one period, before they are committed."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -34,7 +34,7 @@ def judge_predictions(
     Parameters
     ----------
     connection : duckdb.DuckDBPyConnection
-        The warehouse, outside a transaction.
+        Which sees the predictions: inside the transaction that writes them.
     task : str
         The task's name.
     as_of_date : datetime.date

@@ -1,6 +1,7 @@
-{#  Rows whose columns, taken together, occur more than once or hold a null.
-    columns: list of column names. Fails with each such combination and its count. -#}
-{% test unique_combination(model, columns) %}
+{#  Rows whose columns, taken together, occur more than once, nulls counting as equal, or hold a null.
+    columns: list of column names. nullable: those of them that may be null.
+    Fails with each such combination and its count. -#}
+{% test unique_combination(model, columns, nullable=[]) %}
 select
     {% for column in columns %}{{ column }},
     {% endfor -%}
@@ -9,7 +10,7 @@ from {{ model }}
 group by {% for column in columns %}{{ column }}{{ ', ' if not loop.last }}{% endfor %}
 having
     count(*) > 1
-    {%- for column in columns %}
+    {%- for column in columns if column not in nullable %}
     or {{ column }} is null
     {%- endfor %}
 {% endtest %}

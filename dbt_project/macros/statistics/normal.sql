@@ -97,14 +97,3 @@
             )) - 1E0))
     end
 {%- endmacro %}
-
-{# P(T <= t) for Student's t, by Wallace's approximation (1959). Absolute error at most 1e-4 at
-   10 degrees of freedom, 1.2e-6 at 100 (tested). Domain: df >= 1. Outside it, NULL or NaN: NULL. -#}
-{% macro student_t_cdf(t, degrees_of_freedom) -%}
-    case
-        when {{ degrees_of_freedom }} >= 1 and isfinite({{ t }})
-            then {{ normal_cdf('(sign(' ~ t ~ ') * (8E0 * ' ~ degrees_of_freedom ~ ' + 1E0) / (8E0 * '
-                ~ degrees_of_freedom ~ ' + 3E0) * sqrt(' ~ degrees_of_freedom ~ ' * ln(1E0 + ' ~ t ~ ' * ' ~ t ~ ' / '
-                ~ degrees_of_freedom ~ ')))') }}
-    end
-{%- endmacro %}

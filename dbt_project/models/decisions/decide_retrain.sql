@@ -6,19 +6,16 @@ periods as (
     select
         periods.task,
         periods.as_of_date
-    from {{ source('recorded', 'periods') }} as periods
-    inner join {{ ref('declared_tasks') }} as declared_tasks using (task)
-    where
-        periods.known_at = periods.as_of_date
-        {%- if is_incremental() %}
-        and not exists (
-            select 1
-            from {{ this }} as decided
-            where
-                decided.task = periods.task
-                and decided.as_of_date = periods.as_of_date
-        )
-        {%- endif %}
+    from ({{ live_periods() }}) as periods
+    {%- if is_incremental() %}
+    where not exists (
+        select 1
+        from {{ this }} as decided
+        where
+            decided.task = periods.task
+            and decided.as_of_date = periods.as_of_date
+    )
+    {%- endif %}
 ),
 
 -- A challenger at its last look does not hold up the next training.

@@ -92,10 +92,9 @@ last_looks as (
     from paired_windows
     inner join {{ ref('declared_tasks') }} as declared_tasks using (task)
     inner join {{ ref('task_policy') }} as task_policy using (task)
-    inner join {{ source('recorded', 'periods') }} as periods
+    inner join ({{ live_periods() }}) as periods
         on
             paired_windows.task = periods.task
-            and periods.known_at = periods.as_of_date
             and periods.as_of_date
             >= {{ add_days('paired_windows.as_of_date', 'declared_tasks.horizon_days') }}
     where

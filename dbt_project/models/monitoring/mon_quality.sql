@@ -26,8 +26,7 @@ judgement_days as (
             task,
             as_of_date as judged_as_of_date,
             lag(as_of_date) over (partition by task order by as_of_date) as previous_as_of_date
-        from {{ source('recorded', 'periods') }}
-        where known_at = as_of_date
+        from ({{ live_periods() }}) as periods
     ) as live_periods
     {%- if is_incremental() %}
     left join (

@@ -10,12 +10,11 @@ numbered_periods as (
             partition by periods.task
             order by periods.as_of_date
         ) as previous_as_of_date
-    from {{ source('recorded', 'periods') }} as periods
-    where periods.known_at = periods.as_of_date
+    from ({{ live_periods() }}) as periods
 ),
 
 -- A day is asked once, in order: one before the last asked day is never added to the chain.
-live_periods as (
+asked_periods as (
     select numbered_periods.*
     from numbered_periods
     {%- if is_incremental() %}
@@ -40,20 +39,20 @@ first_acts as (
 -- The champion that stood before anything was decided on the day.
 champions as (
     select
-        live_periods.*,
+        asked_periods.*,
         roles.model_version as champion_version,
         roles.valid_from_date as champion_from_date
-    from live_periods
+    from asked_periods
     inner join first_acts
         on
-            live_periods.task = first_acts.task
-            and first_acts.as_of_date < live_periods.as_of_date
+            asked_periods.task = first_acts.task
+            and first_acts.as_of_date < asked_periods.as_of_date
     inner join {{ ref('model_roles') }} as roles
         on
-            live_periods.task = roles.task
+            asked_periods.task = roles.task
             and roles.role = 'champion'
-            and roles.valid_from_date <= live_periods.as_of_date
-            and (roles.valid_to_date is null or live_periods.as_of_date < roles.valid_to_date)
+            and roles.valid_from_date <= asked_periods.as_of_date
+            and (roles.valid_to_date is null or asked_periods.as_of_date < roles.valid_to_date)
 ),
 
 scored as (
@@ -157,18 +156,18 @@ counted as (
 -- A task without any act: its newest version is judged alone.
 first_versions as (
     select
-        live_periods.task,
-        live_periods.as_of_date,
+        asked_periods.task,
+        asked_periods.as_of_date,
         'first_version' as comparison,
         max(versions.model_version) as challenger_version
-    from live_periods
+    from asked_periods
     inner join {{ source('recorded', 'model_versions') }} as versions
         on
-            live_periods.task = versions.task
-            and versions.cut_off_date <= live_periods.as_of_date
-    left join first_acts on live_periods.task = first_acts.task
-    where first_acts.as_of_date is null or live_periods.as_of_date <= first_acts.as_of_date
-    group by live_periods.task, live_periods.as_of_date
+            asked_periods.task = versions.task
+            and versions.cut_off_date <= asked_periods.as_of_date
+    left join first_acts on asked_periods.task = first_acts.task
+    where first_acts.as_of_date is null or asked_periods.as_of_date <= first_acts.as_of_date
+    group by asked_periods.task, asked_periods.as_of_date
 ),
 
 numbered as (

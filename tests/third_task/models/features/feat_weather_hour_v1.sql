@@ -9,7 +9,7 @@ periods as (
 ),
 
 days as (
-    {{- days_before('periods', 2) }}
+    {{- days_before('periods', 7) }}
 )
 
 select
@@ -23,8 +23,10 @@ select
     max(case when days.days_before = 1 then observations.temperature_f end) as temperature_f,
     max(case when days.days_before = 1 then observations.temperature_f end)
         - max(case when days.days_before = 2 then observations.temperature_f end) as warming_f,
+    max(case when days.days_before = 1 then observations.temperature_f end)
+        - cast(sum(observations.temperature_f) / count(observations.temperature_f) as decimal(6, 2))
+        as anomaly_f,
     max(case when days.days_before = 1 then observations.humidity_percent end) as humidity_percent,
-    max(case when days.days_before = 1 then observations.pressure_mbar end) as pressure_mbar,
     max(case when days.days_before = 1 then observations.wind_mph end) as wind_mph
 from observations
 inner join days
