@@ -8,6 +8,7 @@ export PREFECT_HOME := $(WEIGHHOUSE_HOME)/prefect
 export DBT_TARGET_PATH := $(WEIGHHOUSE_HOME)/dbt/target
 export DBT_LOG_PATH := $(WEIGHHOUSE_HOME)/dbt/logs
 export DO_NOT_TRACK := 1
+export Q
 
 .PHONY: help run test check format up down docs sql clean benchmark lock
 
@@ -49,7 +50,7 @@ docs: .venv/installed ## write the dbt docs site as one HTML file
 	@$(BIN)/python -m flows.docs
 
 sql: .venv/installed ## print a query over the published tables: make sql Q="select ..."
-	@$(BIN)/python -m warehouse.query "$(Q)"
+	@$(BIN)/python -m warehouse.query "$$Q"
 
 benchmark: .venv/installed ## measure scoring: time and memory, side by side
 	@$(BIN)/python -m benchmarks.scoring_throughput

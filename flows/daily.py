@@ -25,6 +25,7 @@ from flows.summary import day_line
 from flows.train_challenger import train_version
 from models_ml.provenance import code_commit
 from warehouse.facts import record
+from warehouse.home import data_docs_path
 
 __all__ = ["daily", "run_day"]
 
@@ -85,6 +86,7 @@ def main(task_name: str, as_of: datetime | None) -> None:
     with on_the_terminal():
         line = daily(task_name, as_of.date() if as_of else None)
     click.echo(line)
+    click.echo(f"Data Docs: {data_docs_path()}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import duckdb
+from prefect.logging import get_run_logger
 
 from flows import dbt_runs
 from models_ml.registry import Registry
@@ -147,4 +148,4 @@ def open_run(
             yield Run(task, chosen, connection, manifest)
             publish(connection)
         finally:
-            build_data_docs(expectations_folder())
+            get_run_logger().info("Data Docs: %s", build_data_docs(expectations_folder()))

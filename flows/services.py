@@ -133,14 +133,17 @@ def up(prefect_port: int, mlflow_port: int, docs_port: int) -> None:
     _prefect("work-pool", "create", POOL, "--type", "process", "--overwrite")
     _prefect("work-pool", "set-concurrency-limit", POOL, "1")
     _prefect("deploy", "--all")
+    if not (docs_folder() / "index.html").exists():
+        click.echo("writing the docs site ...")
+        subprocess.run([sys.executable, "-m", "flows.docs"], cwd=PROJECT, check=True)
     _start("worker", "prefect", "worker", "start", "--pool", POOL, "--type", "process")
     database = f"sqlite:///{mlflow_folder() / 'mlflow.db'}"
     _start(
         "mlflow",
-        *("mlflow", "server", "--backend-store-uri", database, *host, str(mlflow_port)),
+        *("mlflow", "server", "--backend-store-uri", database),
+        *("--artifacts-destination", str(mlflow_folder() / "artifacts"), *host, str(mlflow_port)),
         address=f"http://127.0.0.1:{mlflow_port}/",
     )
-    docs_folder().mkdir(parents=True, exist_ok=True)
     _start(
         "docs",
         *("python", "-m", "http.server", str(docs_port), "--bind", "127.0.0.1"),

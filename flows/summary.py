@@ -11,7 +11,7 @@ from rich.table import Table
 
 from flows.run import Run
 from warehouse.connection import open_published
-from warehouse.home import expectations_folder, published_path
+from warehouse.home import data_docs_path, published_path
 
 __all__ = ["day_line", "print_summary"]
 
@@ -140,7 +140,7 @@ def print_summary(console: Console, tasks: Iterable[str]) -> None:
         NEXT.format(
             deployment=names[0].replace("_", "-"),
             published=published_path(),
-            data_docs=expectations_folder() / "data_docs" / "index.html",
+            data_docs=data_docs_path(),
         ),
         soft_wrap=True,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 __all__ = [
     "cache_folder",
+    "data_docs_path",
     "dbt_folder",
     "docs_folder",
     "expectations_folder",
@@ -66,6 +67,11 @@ def expectations_folder() -> Path:
 def dbt_folder() -> Path:
     """Return the folder of dbt's target and logs."""
     return _made(home() / "dbt")
+
+
+def data_docs_path() -> Path:
+    """Return the index page of the Data Docs."""
+    return expectations_folder() / "data_docs" / "index.html"
 
 
 def docs_folder() -> Path:

@@ -187,7 +187,7 @@ create table if not exists recorded.scoring_runs (
     model_sha256 varchar not null,
     scoring_seconds double not null,
     rows_per_second double not null,
-    peak_memory_bytes bigint not null,      -- resident peak of the process
+    peak_memory_bytes bigint not null,      -- resident peak while it was scored (not on Linux: of the process)
     recorded_at timestamp not null,
     unique (task, model_version, as_of_date, epoch)
 );

@@ -124,7 +124,10 @@ paired_checks as (
         bounded.*,
         {{ round_significant('bounded.delta - bounded.half_width') }} as lower_bound,
         {{ round_significant('bounded.delta + bounded.half_width') }} as upper_bound,
-        {{ paired_status('bounded') }} as value_status
+        case
+            when bounded.check_name = 'slice' and not bounded.is_required then 'insufficient'
+            else {{ paired_status('bounded') }}
+        end as status
     from bounded
 ),
 
@@ -218,7 +221,7 @@ checks as (
         end as cluster_count,
         paired_checks.is_required,
         coalesce(
-            paired_checks.value_status = 'ok'
+            paired_checks.status = 'ok'
             and isfinite(paired_checks.threshold)
             and case
                 when paired_checks.check_name = 'deterioration' then paired_checks.upper_bound >= paired_checks.threshold
@@ -229,10 +232,7 @@ checks as (
             end,
             false
         ) as is_passed,
-        case
-            when paired_checks.check_name = 'slice' and not paired_checks.is_required then 'insufficient'
-            else paired_checks.value_status
-        end as status
+        paired_checks.status
     from paired_checks
 
     union all
@@ -406,7 +406,11 @@ select
     {%- endfor %}
     cast(explained.reason_code as varchar) as reason_code,
     cast(
-        case when explained.is_passed then 'holds: ' else 'does not hold (' || explained.status || '): ' end
+        case
+            when explained.is_passed then 'holds: '
+            when explained.check_name = 'slice' and not explained.is_required then 'not judged: too few rows for '
+            else 'does not hold (' || explained.status || '): '
+        end
         || explained.check_name
         || coalesce(' of ' || explained.metric, '')
         || case when explained.slice = 'all' then '' else ' on ' || explained.slice end
