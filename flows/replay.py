@@ -23,7 +23,7 @@ from models_ml.tasks import load_task, load_tasks
 
 __all__ = ["replay"]
 
-console = Console(highlight=False)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
 def _missing_periods(run: Run, last: date) -> list[date]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import duckdb
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -55,28 +56,28 @@ select
 SHOWN = {
     "Decisions that changed something, or could have (decisions.decide_champion)": """
         select
-            task, as_of_date, verdict, array_to_string(reason_codes, ', ') as reason_codes,
-            champion_version as champion, challenger_version as challenger, look_number as look,
-            round(primary_delta, 5) as delta, round(primary_lower_bound, 5) as lower_bound,
-            round(primary_upper_bound, 5) as upper_bound, left(decision_id, 12) as decision_id
+            task, as_of_date, verdict, array_to_string(reason_codes, ', ') as reason,
+            coalesce('v' || champion_version || ' or ', '') || 'v' || challenger_version
+                as versions,
+            look_number as look, round(primary_delta, 4) as better_by,
+            '[' || round(primary_lower_bound, 4) || ', ' || round(primary_upper_bound, 4) || ']'
+                as interval,
+            left(decision_id, 8) as id
         from decisions.decide_champion
         where verdict in ('promote', 'rollback') or look_number is not null
         order by task, as_of_date, challenger_version
     """,
-    "The checks behind the last promotion (decisions.decide_checks)": """
-        select
-            checks.task, checks.as_of_date, checks.check_name, checks.metric, checks.slice,
-            round(checks.delta, 5) as delta, round(checks.lower_bound, 5) as lower_bound,
-            round(checks.threshold, 5) as threshold, checks.is_passed
-        from decisions.decide_checks as checks
-        inner join (
-            select task, as_of_date, challenger_version
+    "The checks behind the newest promotion of a challenger (decisions.decide_checks)": """
+        select sentence
+        from decisions.decide_checks
+        where is_required and (task, as_of_date, challenger_version) = (
+            select (task, as_of_date, challenger_version)
             from decisions.decide_champion
             where verdict = 'promote' and not is_rubber_stamp
             order by as_of_date desc
             limit 1
-        ) using (task, as_of_date, challenger_version)
-        order by checks.check_name, checks.metric, checks.slice
+        )
+        order by check_name, metric, slice
     """,
     "Drift that calls for action (monitoring.mon_feature_drift)": """
         select
@@ -86,7 +87,7 @@ SHOWN = {
         where severity = 'act' and role = 'champion'
         group by task, feature
         order by largest_psi desc
-        limit 12
+        limit 8
     """,
 }
 
@@ -114,7 +115,7 @@ def day_line(run: Run) -> str:
 
 def _table(connection: duckdb.DuckDBPyConnection, title: str, sql: str) -> Table:
     result = connection.execute(sql)
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     for column in result.description:
         table.add_column(column[0])
     for row in result.fetchall():
@@ -127,7 +128,7 @@ def print_summary(console: Console, tasks: Iterable[str]) -> None:
     names = list(tasks)
     newest: dict[str, Any] = {
         f"Newest predictions (predictions.pred_{name})": f"""
-            select * from predictions.pred_{name}
+            select * exclude (scoring_run_id) from predictions.pred_{name}
             where as_of_date = (select max(as_of_date) from predictions.pred_{name})
             order by score desc limit 5
         """
