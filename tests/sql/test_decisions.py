@@ -8,7 +8,7 @@ mature after two days, looks are due after 7, 14, 21 and 28 windows: on 17, 24, 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any
 
@@ -62,6 +62,25 @@ def binary(day: date, number: int, error_share: float) -> dict[str, Any]:
         "label_value": label,
         "log_loss": -np.log(np.where(label == 1, score, 1 - score)),
         "brier_score": (score - label) ** 2,
+    }
+
+
+def multiclass(day: date, number: int, error_share: float) -> dict[str, Any]:
+    """Return classes and scores of a day: the true log odds plus an error; Gumbel noise draws."""
+    shared = np.random.default_rng(day.toordinal())
+    own = np.random.default_rng([day.toordinal(), number])
+    log_odds = shared.gumbel(0, 2, (ROWS_A_DAY, 3))
+    happened = np.argmax(log_odds + shared.gumbel(0, 1, (ROWS_A_DAY, 3)), axis=1)
+    error = shared.normal(0, 1, (ROWS_A_DAY, 3)) + own.normal(0, 0.2, (ROWS_A_DAY, 3))
+    odds = np.exp(log_odds + error_share * error)
+    shares = odds / odds.sum(axis=1, keepdims=True)
+    return {
+        "kind": ["multiclass"] * ROWS_A_DAY,
+        "score": shares.max(axis=1),
+        "label_class": happened.astype(str).tolist(),
+        "log_loss": -np.log(shares[np.arange(ROWS_A_DAY), happened]),
+        "brier_score": ((shares - np.eye(3)[happened]) ** 2).sum(axis=1),
+        "error_rate": (shares.argmax(axis=1) != happened).astype(float),
     }
 
 
@@ -329,6 +348,27 @@ def world(built: Any) -> World:
     return World(built)
 
 
+@pytest.fixture
+def multiclass_world(world: World) -> Iterator[World]:
+    """A world whose flights are declared to be of classes, judged by log_loss and error_rate."""
+    world.outcomes = multiclass
+    world.warehouse.execute(
+        f"""
+        update intermediate.declared_tasks set kind = 'multiclass', primary_metric = 'log_loss'
+        where task = '{TASK}';
+        delete from intermediate.declared_metrics where task = '{TASK}';
+        insert into intermediate.declared_metrics values ('{TASK}', 'log_loss', true),
+            ('{TASK}', 'brier_score', false), ('{TASK}', 'error_rate', false);
+        update intermediate.declared_guardrails set metric = 'error_rate', margin = 0.02
+        where task = '{TASK}';
+        """
+    )
+    yield world
+    world.warehouse.dbt(
+        "run", "--select", "declared_tasks", "declared_metrics", "declared_guardrails"
+    )
+
+
 def start(world: World, last: date = FIRST_LOOK, **challenger: Any) -> None:
     """Plant champion 1 and challenger 2, both scored until the day before `last`."""
     world.live(date(2013, 5, 1), last)
@@ -469,6 +509,39 @@ def test_a_weekly_binary_task_is_judged_by_log_loss_with_the_auc_as_guardrail(wo
     assert (row["look_number"], row["window_count"]) == (4, 10)
     assert row["primary_lower_bound"] > 0
     assert world.decision(date(2017, 9, 10))["reason_codes"] == ["too_few_windows"]
+
+
+@pytest.mark.parametrize(
+    ("error_share", "verdict", "reasons"),
+    [(0.3, "promote", ["challenger_better"]), (1.0, "hold", ["not_proven_better"])],
+    ids=["better", "equal"],
+)
+def test_a_multiclass_task_is_judged_by_log_loss_with_the_error_rate_as_guardrail(
+    multiclass_world: World, error_share: float, verdict: str, reasons: list[str]
+) -> None:
+    second_look = FIRST_LOOK + timedelta(days=7)
+    start(multiclass_world, last=second_look, error_share=error_share)
+    multiclass_world.decide()
+    row = multiclass_world.decision(second_look)
+    assert (row["verdict"], row["reason_codes"]) == (verdict, reasons)
+    assert (row["look_number"], row["window_count"]) == (2, 14)
+    (guardrail,) = multiclass_world.checks(second_look, check_name="guardrail")
+    assert (guardrail["metric"], guardrail["is_passed"]) == ("error_rate", True)
+
+
+def _put_the_first_row_into_a_slice_of_its_own(columns: dict[str, Any], ordinal: int) -> None:
+    airports = ["LGA"] + ["JFK"] * (ROWS_A_DAY - 1)
+    columns["slices"] = [[f"origin={airport}"] for airport in airports]
+
+
+def test_a_slice_with_too_few_rows_is_not_judged_and_stops_no_promotion(world: World) -> None:
+    start(world, error_share=0.8, change=_put_the_first_row_into_a_slice_of_its_own)
+    world.decide()
+    (small,) = world.checks(FIRST_LOOK, slice="origin=LGA")
+    assert (small["is_required"], small["is_passed"]) == (False, False)
+    assert (small["status"], small["reason_code"]) == ("insufficient", None)
+    assert small["sentence"].startswith("not judged: too few rows")
+    assert world.decision(FIRST_LOOK)["reason_codes"] == ["challenger_better"]
 
 
 def test_days_built_one_by_one_equal_days_built_at_once(world: World) -> None:
