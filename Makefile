@@ -28,7 +28,7 @@ run: .venv/installed ## replay both tasks over their real data: land, train, sco
 	@$(BIN)/python -m flows.replay
 
 test: .venv/installed ## run the whole suite; it starts the servers it needs
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/installed ## format, lint, types, architecture rules; in under a minute
 	@$(BIN)/ruff format --check .
