@@ -20,6 +20,7 @@ os.environ.update(
     PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS="false",
     MLFLOW_DISABLE_TELEMETRY="true",
     MLFLOW_LOGGING_LEVEL="WARNING",
+    MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",  # its job runners are not used, and cost a core
     GX_ANALYTICS_ENABLED="false",
     DBT_SEND_ANONYMOUS_USAGE_STATS="false",
 )

@@ -141,7 +141,8 @@ def up(prefect_port: int, mlflow_port: int, docs_port: int) -> None:
     _start(
         "mlflow",
         *("mlflow", "server", "--backend-store-uri", database),
-        *("--artifacts-destination", str(mlflow_folder() / "artifacts"), *host, str(mlflow_port)),
+        *("--artifacts-destination", str(mlflow_folder() / "artifacts"), "--workers", "1"),
+        *(*host, str(mlflow_port)),
         address=f"http://127.0.0.1:{mlflow_port}/",
     )
     _start(
