@@ -117,7 +117,7 @@ def _table(connection: duckdb.DuckDBPyConnection, title: str, sql: str) -> Table
     result = connection.execute(sql)
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     for column in result.description:
-        table.add_column(column[0])
+        table.add_column(column[0], overflow="fold")
     for row in result.fetchall():
         table.add_row(*("" if value is None else str(value) for value in row))
     return table
