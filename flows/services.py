@@ -18,7 +18,7 @@ import click
 import psutil
 
 import flows
-from warehouse.home import docs_folder, home, mlflow_folder
+from warehouse.home import docs_folder, home, mlflow_folder, prefect_folder
 
 __all__ = ["main"]
 
@@ -152,8 +152,9 @@ def up(prefect_port: int, mlflow_port: int, docs_port: int) -> None:
         address=f"http://127.0.0.1:{docs_port}/",
     )
     click.echo(
-        f"Prefect's pages: http://127.0.0.1:{prefect_port}; a run: "
-        ".venv/bin/prefect deployment run 'daily/household-churn'"
+        f"Prefect's pages: http://127.0.0.1:{prefect_port}; a run:\n"
+        f"  export PREFECT_HOME={prefect_folder()}\n"
+        "  .venv/bin/prefect deployment run 'daily/household-churn'"
     )
 
 
