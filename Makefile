@@ -57,7 +57,7 @@ benchmark: .venv/installed ## measure scoring: time and memory, side by side
 	@$(BIN)/python -m benchmarks.scoring_memory
 
 lock: .venv/installed ## write requirements.lock anew from pyproject.toml
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate --extra dev --output-file requirements.lock pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --extra dev --output-file requirements.lock pyproject.toml
 
 clean: ## remove all state (not while `make up` runs); the virtual environment stays
 	@test ! -d "$(WEIGHHOUSE_HOME)" || test -d "$(WEIGHHOUSE_HOME)/dbt" || { echo "$(WEIGHHOUSE_HOME) holds no state of this project; nothing is removed"; exit 1; }
