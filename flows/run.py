@@ -77,20 +77,21 @@ class Run:
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
 
-def last_completed_date(task: Task, connection: duckdb.DuckDBPyConnection) -> date:
-    """Return the last completed period, or the first training date when there is none."""
+def _last_completed(task: Task, connection: duckdb.DuckDBPyConnection) -> date | None:
     row = connection.execute(
         "select max(as_of_date) from recorded.day_runs where task = ?", [task.name]
     ).fetchone()
-    return (row and row[0]) or task.replay.first_training
+    return row[0] if row else None
+
+
+def last_completed_date(task: Task, connection: duckdb.DuckDBPyConnection) -> date:
+    """Return the last completed period, or the first training date when there is none."""
+    return _last_completed(task, connection) or task.replay.first_training
 
 
 def next_as_of_date(task: Task, connection: duckdb.DuckDBPyConnection) -> date:
     """Return the period after the last completed one, or the first training date."""
-    row = connection.execute(
-        "select max(as_of_date) from recorded.day_runs where task = ?", [task.name]
-    ).fetchone()
-    last = row and row[0]
+    last = _last_completed(task, connection)
     return last + timedelta(days=task.cadence_days) if last else task.replay.first_training
 
 
