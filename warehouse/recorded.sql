@@ -150,6 +150,29 @@ create table if not exists recorded.feature_importances (
     primary key (task, model_version, feature)
 );
 
+-- What CBPE reads: an isotonic map from score to probability, learned on the holdout. Between two knots it
+-- is linear, beyond the ends constant. Binary: one map, of the positive class; multiclass: one per class.
+create table if not exists recorded.calibration_knots (
+    task varchar not null,
+    model_version integer not null,
+    class_name varchar not null,            -- the class whose probability it is
+    score double not null check (isfinite(score)),
+    probability double not null check (probability between 0 and 1),
+    primary key (task, model_version, class_name, score)
+);
+
+-- The domain classifier of a scored window: out-of-fold probabilities that a row is of the window and not
+-- of the reference (the version's holdout), rounded to 3 decimals, with how many rows of each side have it.
+create table if not exists recorded.domain_scores (
+    task varchar not null,
+    model_version integer not null,
+    as_of_date date not null,
+    score double not null check (score between 0 and 1),
+    reference_row_count bigint not null check (reference_row_count >= 0),
+    window_row_count bigint not null check (window_row_count >= 0),
+    primary key (task, model_version, as_of_date, score)
+);
+
 -- An engine may score a version only with a row here that says it equals scikit-learn.
 create table if not exists recorded.parity_certificates (
     task varchar not null,
@@ -208,6 +231,56 @@ create table if not exists recorded.promotions (
     recorded_at timestamp not null,
     check (act = 'override' or decision_id is not null),
     unique (task, act_number)
+);
+
+-- Rollouts: two versions serve at once, each its arm of the covered units. Coverage and arm are hashes of
+-- the unit with the rollout's salt, so the covered units only grow and an arm never changes.
+create table if not exists recorded.rollouts (
+    rollout_id varchar not null primary key,    -- <task>-r<number>
+    task varchar not null,
+    purpose varchar not null check (purpose in ('rehearsal', 'promotion')),  -- rehearsal: the same version in both arms
+    control_version integer not null,
+    treatment_version integer not null,
+    salt varchar not null,
+    as_of_date date not null,               -- the day it was decided
+    decision_id varchar,                    -- of decide_champion; null: a person's
+    actor varchar not null,
+    reason varchar not null,
+    recorded_at timestamp not null,
+    check ((purpose = 'rehearsal') = (control_version = treatment_version))
+);
+
+-- Acts on a rollout, in order. The first one starts it; complete and abort end it.
+create table if not exists recorded.rollout_acts (
+    rollout_id varchar not null,
+    act_number integer not null,            -- 1, 2, ..
+    act varchar not null check (act in ('start', 'advance', 'complete', 'abort')),
+    as_of_date date not null,               -- the day it was decided
+    effective_from_date date not null,      -- first as_of_date scored under it
+    coverage_share double not null check (coverage_share between 0 and 1),  -- after the act; 0 once ended
+    actor varchar not null,
+    reason varchar not null,
+    recorded_at timestamp not null,
+    primary key (rollout_id, act_number)
+);
+
+-- Which arm each covered unit was given, and since when.
+create table if not exists recorded.assignments (
+    rollout_id varchar not null,
+    unit_id varchar not null,               -- the unit's columns, joined by |
+    arm varchar not null check (arm in ('control', 'treatment')),
+    first_as_of_date date not null,         -- first period in which the unit was covered
+    primary key (rollout_id, unit_id)
+);
+
+-- With which code the decisions of a task's day were derived; the first judgement of a day counts.
+create table if not exists recorded.judgements (
+    task varchar not null,
+    as_of_date date not null,
+    code_commit varchar not null,
+    decision_sql_sha256 varchar not null,   -- of the compiled SQL of every SQL model in decisions
+    recorded_at timestamp not null,
+    primary key (task, as_of_date)
 );
 
 -- One row per completed run of a task's day.
