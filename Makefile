@@ -10,10 +10,10 @@ export DBT_LOG_PATH := $(WEIGHHOUSE_HOME)/dbt/logs
 export DO_NOT_TRACK := 1
 export Q
 
-.PHONY: help run test check format up down docs sql clean benchmark lock
+.PHONY: help run test check format up down docs sql replay-decisions prove-judgement benchmark lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 .venv/installed: requirements.lock pyproject.toml
 	@echo "Installing the locked dependencies into .venv (one to three minutes) ..."
@@ -51,6 +51,12 @@ docs: .venv/installed ## write the dbt docs site as one HTML file
 
 sql: .venv/installed ## print a query over the published tables: make sql Q="select ..."
 	@$(BIN)/python -m warehouse.query "$$Q"
+
+replay-decisions: .venv/installed ## derive every decision again from a copy of the warehouse, and compare the ids
+	@$(BIN)/python -m flows.replay_decisions
+
+prove-judgement: run ## measure the error rates of the judgement (half an hour; SIZE=small: two minutes)
+	@$(BIN)/python -m benchmarks.judgement $(if $(SIZE),--size $(SIZE)) $(if $(filter small,$(SIZE)),--no-peers)
 
 benchmark: .venv/installed ## measure scoring: time and memory, side by side
 	@$(BIN)/python -m benchmarks.scoring_throughput

@@ -1,14 +1,16 @@
-"""What a run shows of itself in Prefect: its predictions, its drift, its decision."""
+"""What a run shows of itself in Prefect: predictions, drift, decision, the task's page."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_link_artifact, create_table_artifact
 
+from flows.pages import page_address, write_page
 from flows.run import Run
+from flows.steps import step
 
-__all__ = ["show"]
+__all__ = ["show", "show_page"]
 
 PREDICTIONS = """
     select * from predictions.pred_{task}
@@ -45,6 +47,20 @@ def show(run: Run) -> None:
             table=[_printable(row) for row in run.rows(sql)],
             description=f"{run.task.name}, as of {run.as_of_date}: {name}",
         )
+
+
+@step(name="show-page")
+def show_page(run: Run) -> str:
+    """Write the task's page, link it from the flow run, and return its address."""
+    write_page(run.connection, run.task.name)
+    address = page_address(run.task.name)
+    create_link_artifact(
+        key=f"{run.task.name.replace('_', '-')}-page",
+        link=address,
+        link_text=f"{run.task.name}: the page",
+        description=f"Quality, drift and decisions of {run.task.name}, as of {run.as_of_date}.",
+    )
+    return address
 
 
 def _printable(row: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,11 @@ def on_the_terminal() -> Iterator[None]:
     logging.getLogger("prefect").setLevel(logging.CRITICAL)
     try:
         yield
-    except Exception as error:
+    except BaseException as error:
+        if _was_interrupted(error):
+            raise click.ClickException(
+                "stopped; what was recorded is whole, and the same command goes on from there"
+            ) from error
         if type(error).__module__.split(".")[0] in OURS:
             raise click.ClickException(str(error)) from error
         if isinstance(error, httpx.ConnectError) or "Failed to reach API" in str(error):
@@ -34,3 +38,12 @@ def on_the_terminal() -> Iterator[None]:
                 "the run starts its own"
             ) from error
         raise
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Tell whether Ctrl-C is behind an error: Prefect reports what it broke, not that it came."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -13,16 +13,20 @@ import click
 from prefect import flow, runtime
 
 from flows import dbt_runs
+from flows.artifacts import show_page
 from flows.build_features import build_period
 from flows.cli import on_the_terminal
+from flows.compare_domain import compare_domain
 from flows.judge_champion import judge_period
 from flows.land_data import land_sources
+from flows.pages import page_address
 from flows.promote_champion import apply_verdict
 from flows.roles import roles_at
+from flows.rollout import apply_rollout, assign_arms
 from flows.run import Run, open_run
 from flows.score_batch import score_period
 from flows.summary import day_line
-from flows.train_challenger import train_version
+from flows.train_challenger import train_if_wanted, train_version
 from models_ml.provenance import code_commit
 from warehouse.facts import record
 from warehouse.home import data_docs_path
@@ -37,23 +41,15 @@ def run_day(run: Run) -> None:
     build_period(run)
     if not roles_at(run):
         train_version(run, "first_version")
-        dbt_runs.decisions()
+        dbt_runs.decisions(run.connection)
         apply_verdict(run)
+    assign_arms(run)
     score_period(run)
+    compare_domain(run)
     judge_period(run)
     apply_verdict(run)
-    retrain = run.rows(
-        """
-        select reason_codes from decisions.decide_retrain
-        where task = $task and as_of_date = $as_of_date and verdict = 'retrain'
-            and not exists (
-                select 1 from recorded.model_versions
-                where task = $task and cut_off_date >= $as_of_date
-            )
-        """
-    )
-    if retrain:
-        train_version(run, ", ".join(retrain[0]["reason_codes"]))
+    apply_rollout(run)
+    train_if_wanted(run)
     completed = {
         "task": run.task.name,
         "as_of_date": run.as_of_date,
@@ -75,6 +71,7 @@ def daily(task_name: str, as_of_date: date | None = None) -> str:
     """
     with open_run(task_name, as_of_date) as run:
         run_day(run)
+        show_page(run)
         return f"{task_name} {run.as_of_date}: {day_line(run)}"
 
 
@@ -86,6 +83,7 @@ def main(task_name: str, as_of: datetime | None) -> None:
     with on_the_terminal():
         line = daily(task_name, as_of.date() if as_of else None)
     click.echo(line)
+    click.echo(f"Page: {page_address(task_name)}")
     click.echo(f"Data Docs: {data_docs_path()}")
 
 

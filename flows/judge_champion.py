@@ -16,7 +16,7 @@ __all__ = ["judge_champion", "judge_period"]
 @step(name="judge-period")
 def judge_period(run: Run) -> None:
     """Build monitoring and decisions, and show them as artifacts of the run."""
-    dbt_runs.after_scoring()
+    dbt_runs.after_scoring(run.connection, run.task.name)
     artifacts.show(run)
 
 

@@ -11,7 +11,9 @@ from datetime import date, timedelta
 from prefect import flow, get_run_logger
 
 from flows.roles import last_scored_date, mirror_roles, roles_at
+from flows.rollout import asks_for_rollout, start_promotion
 from flows.run import Run, last_completed_date, open_run
+from flows.signals import announce_rollback
 from flows.steps import step
 from warehouse.facts import ChampionChanged, record_promotion
 
@@ -25,6 +27,9 @@ class OverrideRefused(ValueError):
 @step(name="apply-verdict")
 def apply_verdict(run: Run) -> str | None:
     """Apply the period's `promote` or `rollback`, if there is one.
+
+    Where acting on the scores changes the outcome, `promote` starts a rollout: only that can
+    prove it.
 
     Returns
     -------
@@ -42,6 +47,10 @@ def apply_verdict(run: Run) -> str | None:
     if verdicts:
         verdict = verdicts[0]
         version = verdict["challenger_version"]
+        if asks_for_rollout(run, verdict):
+            message = start_promotion(run, verdict)
+            mirror_roles(run)
+            return message
         try:
             is_new = record_promotion(
                 run.connection,
@@ -65,6 +74,8 @@ def apply_verdict(run: Run) -> str | None:
             outcome = "rolled back to" if verdict["verdict"] == "rollback" else "promoted"
             message = f"{run.task.name}: {outcome} version {version}"
             get_run_logger().info(message)
+            if verdict["verdict"] == "rollback":
+                announce_rollback(run, version, ", ".join(verdict["reason_codes"]))
     mirror_roles(run)
     return message
 

@@ -15,6 +15,7 @@ from prefect import flow
 from rich.console import Console
 
 from flows import dbt_runs
+from flows.artifacts import show_page
 from flows.cli import on_the_terminal
 from flows.daily import run_day
 from flows.run import Run, check_as_of_date, open_run
@@ -62,6 +63,7 @@ def replay(task_name: str, until: date | None = None) -> None:
                 f"{left:.0f} s to go] {day_line(run)}",
                 soft_wrap=True,
             )
+        show_page(first.at(last))
 
 
 @click.command()

@@ -10,6 +10,7 @@ from prefect import flow, get_run_logger
 from flows.build_features import build_period
 from flows.land_data import land_sources
 from flows.roles import roles_at
+from flows.rollout import assign_arms
 from flows.run import Run, open_run
 from flows.steps import step
 from models_ml.scoring import scorer
@@ -61,7 +62,7 @@ def _score_version(run: Run, version: dict[str, Any]) -> ScoringRun:
         model_version=model_version,
         **shared,
     )
-    pipeline = run.registry.load(version)
+    pipeline, nanny = run.registry.load(version), run.registry.load_nanny(version)
     return write_partition(
         run.connection,
         Partition(declared.name, model_version, version["role"], run.as_of_date),
@@ -69,7 +70,7 @@ def _score_version(run: Run, version: dict[str, Any]) -> ScoringRun:
         entity_key=declared.entity_key,
         kind=declared.kind,
         feature_columns=columns,
-        score=scorer(pipeline, declared, columns),
+        score=scorer(pipeline, declared, columns, nanny),
         engine="python",
         model_sha256=version["artifact_sha256"],
         judge=lambda row_count: judge_predictions(
@@ -88,4 +89,5 @@ def score_batch(task_name: str, as_of_date: date | None = None) -> None:
     with open_run(task_name, as_of_date) as run:
         land_sources(run)
         build_period(run)
+        assign_arms(run)
         score_period(run)

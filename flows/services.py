@@ -123,6 +123,7 @@ def up(prefect_port: int, mlflow_port: int, docs_port: int) -> None:
     """Start the servers on the loopback address, deploy the flows, print the addresses."""
     api = f"http://127.0.0.1:{prefect_port}/api"
     os.environ["WEIGHHOUSE_PROJECT"] = str(PROJECT)
+    os.environ["WEIGHHOUSE_DOCS_URL"] = f"http://127.0.0.1:{docs_port}/"  # of the pages' links
     os.environ.pop("PREFECT_API_URL", None)
     host = ("--host", "127.0.0.1", "--port")
     _start(

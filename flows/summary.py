@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from flows.pages import page_address
 from flows.run import Run
 from warehouse.connection import open_published
 from warehouse.home import data_docs_path, published_path
@@ -92,6 +93,8 @@ SHOWN = {
 }
 
 NEXT = """
+The tasks, to look at: {pages}
+
 Next:
   make sql Q="select * from decisions.decide_champion order by as_of_date desc limit 5"
   make docs      the tables, their columns and their lineage, as one page
@@ -142,6 +145,7 @@ def print_summary(console: Console, tasks: Iterable[str]) -> None:
             deployment=names[0].replace("_", "-"),
             published=published_path(),
             data_docs=data_docs_path(),
+            pages="".join(f"\n  {page_address(name)}" for name in names),
         ),
         soft_wrap=True,
     )

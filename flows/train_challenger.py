@@ -12,6 +12,7 @@ from prefect import flow, get_run_logger
 from flows.build_features import build_period
 from flows.land_data import land_sources
 from flows.run import Run, open_run
+from flows.signals import announce_training, is_left_to_automation, wanted_training
 from flows.steps import step
 from models_ml.provenance import provenance
 from models_ml.training import train
@@ -20,7 +21,7 @@ from warehouse.facts import record
 from warehouse.home import expectations_folder
 from warehouse.reading import content_hash, read_training_set, training_query
 
-__all__ = ["train_challenger", "train_version"]
+__all__ = ["train_challenger", "train_if_wanted", "train_version"]
 
 
 @step(name="train-version")
@@ -83,10 +84,37 @@ def train_version(run: Run, trigger_reason: str) -> int:
     return registered.model_version
 
 
+def train_if_wanted(run: Run) -> None:
+    """Announce the training that the period's signals ask for; train, or leave it to automation."""
+    reason = wanted_training(run)
+    if reason is None:
+        return
+    is_left = is_left_to_automation()
+    announce_training(run, reason, is_left=is_left)
+    if not is_left:
+        train_version(run, reason)
+
+
 @flow(name="train-challenger")
-def train_challenger(task_name: str, as_of_date: date | None = None, reason: str = "manual") -> int:
-    """Train a challenger with what was known at a date."""
+def train_challenger(
+    task_name: str,
+    as_of_date: date | None = None,
+    reason: str = "manual",
+    only_if_wanted: bool = False,
+) -> int | None:
+    """Train a challenger with what was known at a date.
+
+    With `only_if_wanted`, as the automation asks, nothing is trained when the date's signals have
+    had their answer meanwhile.
+    """
     with open_run(task_name, as_of_date) as run:
-        land_sources(run)
-        build_period(run)
+        if only_if_wanted and wanted_training(run) is None:
+            get_run_logger().info("%s at %s: no training is wanted", task_name, run.as_of_date)
+            return None
+        completed = (
+            "select 1 from recorded.day_runs where task = $task and as_of_date = $as_of_date"
+        )
+        if not run.rows(completed):  # an automation comes after the day, maybe after later ones
+            land_sources(run)
+            build_period(run)
         return train_version(run, reason)

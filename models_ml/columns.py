@@ -17,6 +17,7 @@ __all__ = [
     "Column",
     "FeatureVersion",
     "check_label",
+    "check_online",
     "declaring_file",
     "documented_columns",
     "feature_version",
@@ -105,6 +106,7 @@ def feature_version(
         "features.exclude": (declaration.features.exclude, scored, score_name),
         "slices": (declaration.slices, scored, score_name),
         "cluster_by": (declaration.cluster_by, scored, score_name),
+        "online.covariate": (_covariate(declaration), scored, score_name),
         "columns": (SCORING_CONTEXT, scored, score_name),
         "columns, too": ((*key, *TRAINING_CONTEXT), trained, train_name),
     }
@@ -139,6 +141,65 @@ def feature_version(
         features=features,
         training_columns=tuple(trained),
     )
+
+
+def _covariate(declaration: Declaration) -> tuple[str, ...]:
+    return (declaration.online.covariate,) if declaration.online else ()
+
+
+def check_online(
+    path: str, declaration: Declaration, scored: Mapping[str, Column], outcomes: Mapping[str, Any]
+) -> None:
+    """Refuse an online outcome that its table does not document, or that is not a number.
+
+    Parameters
+    ----------
+    path : str
+        The file that errors name.
+    declaration : Declaration
+    scored : mapping of str to Column
+        The documented columns of the scoring set.
+    outcomes : mapping
+        dbt's nodes by name of SQL model, of those in the schema ``labels``.
+
+    Raises
+    ------
+    TaskDeclarationError
+        There is no such table, it lacks a column, or a column is not numeric.
+    """
+    online = declaration.online
+    if online is None:
+        return
+    table = online.outcome.table
+    if table not in outcomes:
+        raise TaskDeclarationError(
+            f"{path}: online.outcome.table is {table!r}; the SQL models in labels are: "
+            f"{', '.join(sorted(outcomes)) or 'none'}"
+        )
+    columns = documented_columns(outcomes[table])
+    needed = {
+        "entity_key": (*declaration.entity_key, "as_of_date", "known_at"),
+        "online.outcome.column": (online.outcome.column,),
+        "online.guardrails.column": tuple(guardrail.column for guardrail in online.guardrails),
+    }
+    for field, names in needed.items():
+        for name in names:
+            if name not in columns:
+                raise TaskDeclarationError(
+                    f"{path}: {field} needs {name!r} in {table}; its documented columns are: "
+                    f"{', '.join(columns) or 'none'}"
+                )
+            if field != "entity_key" and columns[name].kind != "numeric":
+                raise TaskDeclarationError(
+                    f"{path}: {field} {name!r} of {table} has data_type "
+                    f"{columns[name].data_type!r}; what arms are compared in is numeric"
+                )
+    covariate = scored[online.covariate]
+    if covariate.kind not in ("numeric", "boolean"):
+        raise TaskDeclarationError(
+            f"{path}: online.covariate {covariate.name!r} has data_type {covariate.data_type!r}; "
+            "a covariate is numeric or boolean"
+        )
 
 
 def _check_features(path: str, relation: str, features: tuple[Column, ...]) -> None:

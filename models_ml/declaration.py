@@ -15,6 +15,7 @@ __all__ = ["Declaration", "Guardrail", "Kind"]
 
 Kind = Literal["binary", "regression", "multiclass"]
 Cadence = Literal["daily", "weekly"]
+Better = Literal["higher", "lower"]
 SqlName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 SUNDAY = 6
@@ -64,6 +65,49 @@ class Replay(_Part):
     last: date
 
 
+class OnlineOutcome(_Part):
+    """What acting on the scores is to make better: a column of a SQL model in labels."""
+
+    table: SqlName
+    column: SqlName
+    horizon_days: Annotated[int, Field(ge=1)]
+    better: Better
+
+
+class OnlineGuardrail(_Part):
+    """A column of the outcome's table that may become worse by at most the margin."""
+
+    column: SqlName
+    margin: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    better: Better
+
+
+class Online(_Part):
+    """How two versions are compared by what happens to the units they serve.
+
+    With ``acting_changes_outcome`` a challenger that was proven better on labels has to prove it
+    again in a rollout; without it only a rehearsal may run, the champion in both arms.
+    """
+
+    acting_changes_outcome: bool
+    unit: Annotated[tuple[SqlName, ...], Field(min_length=1)]
+    outcome: OnlineOutcome
+    covariate: SqlName
+    guardrails: tuple[OnlineGuardrail, ...] = ()
+    rehearse_from: date | None = None
+
+    @model_validator(mode="after")
+    def _columns_are_named_once(self) -> "Online":
+        columns = [self.outcome.column, *(guardrail.column for guardrail in self.guardrails)]
+        for name, named in (("unit", list(self.unit)), ("outcome and guardrails", columns)):
+            repeated = sorted({column for column in named if named.count(column) > 1})
+            if repeated:
+                raise ValueError(
+                    f"{name} name {', '.join(repeated)} more than once; name each column once"
+                )
+        return self
+
+
 class Declaration(_Part):
     """What ``config.meta.task`` says, field by field."""
 
@@ -82,6 +126,7 @@ class Declaration(_Part):
     slices: tuple[SqlName, ...] = ()
     cluster_by: Annotated[tuple[SqlName, ...], Field(min_length=1)]
     replay: Replay
+    online: Online | None = None
 
     @field_validator("entity_key", "pipelines", "slices", "cluster_by", "sources")
     @classmethod
@@ -105,8 +150,17 @@ class Declaration(_Part):
                 f"replay.last is {self.replay.last}, before replay.first_training "
                 f"{self.replay.first_training}; give a later date"
             )
+        self._check_unit()
         self._check_dates()
         return self
+
+    def _check_unit(self) -> None:
+        for column in self.online.unit if self.online else ():
+            if column not in self.entity_key:
+                raise ValueError(
+                    f"online.unit names {column!r}; a unit is made of columns of the entity_key: "
+                    f"{', '.join(self.entity_key)}"
+                )
 
     def _check_dates(self) -> None:
         if self.cadence != "weekly":
@@ -116,6 +170,8 @@ class Declaration(_Part):
             "replay.first_training": self.replay.first_training,
             "replay.last": self.replay.last,
         }
+        if self.online and self.online.rehearse_from:
+            dates["online.rehearse_from"] = self.online.rehearse_from
         for field, value in dates.items():
             if value.weekday() != SUNDAY:
                 sunday = value + timedelta(days=(SUNDAY - value.weekday()) % 7)

@@ -24,6 +24,7 @@ def version_facts(
     artifact_sha256: str,
     artifact_path: str,
     mlflow_run_id: str,
+    nanny: dict[str, str],
     parity: dict[str, Any],
 ) -> Facts:
     """Return the rows to record, by table of the schema ``recorded``."""
@@ -52,10 +53,16 @@ def version_facts(
         "artifact_sha256": artifact_sha256,
         "arrays_sha256": trained.arrays_sha256,
         "artifact_path": artifact_path,
+        **nanny,
         "mlflow_run_id": mlflow_run_id,
         "trigger_reason": trigger_reason,
     }
-    measured = {"model": trained.model_metrics, "baseline": trained.baseline_metrics}
+    measured = {
+        "model": trained.model_metrics,
+        "baseline": trained.baseline_metrics,
+        "estimate": {"holdout": trained.estimates.values},
+        "estimate_error": {"holdout": trained.estimates.errors},
+    }
     metrics = [
         {**identity, "scorer": scorer, "split": split, "metric": metric, "metric_value": value}
         for scorer, by_split in measured.items()
@@ -73,6 +80,7 @@ def version_facts(
         "reference_bins": _identified(trained.reference_bins, identity),
         "reference_values": _identified(trained.reference_values, identity),
         "feature_importances": importances,
+        "calibration_knots": _identified(trained.calibration_knots, identity),
         "parity_certificates": [{**identity, "engine": "python", **parity}],
     }
 

@@ -40,6 +40,21 @@ class Labels:
         wide[:, np.searchsorted(self.classes, pipeline.classes_)] = predictions
         return wide
 
+    def happened(self, chosen: np.ndarray, pipeline: Pipeline) -> tuple[list[str], np.ndarray]:
+        """Name the classes that have a score of their own, and tell which is each row's label.
+
+        Returns
+        -------
+        list of str
+            `1` for a binary task, the pipeline's classes for multiclass.
+        bool array of shape (n_rows, n_classes)
+        """
+        known = self.values[chosen]
+        if self.classes is None:
+            return ["1"], (known == 1)[:, np.newaxis]
+        names = np.asarray(pipeline.classes_)
+        return [str(name) for name in names], self.classes[known][:, np.newaxis] == names
+
     def baseline(self, learned_on: np.ndarray, row_count: int) -> np.ndarray:
         """Predict base rate, class shares or median of some rows, for `row_count` rows."""
         known = self.values[learned_on]

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import unquote, urlparse
 
+import skops.io
 from sklearn.pipeline import Pipeline
 
 from models_ml.artifacts import file_sha256, load_artifact
@@ -70,8 +71,25 @@ class Registry:
             The file is not the registered one, or holds a type that is not allowed.
         """
         path = self.folder.parent / str(version["artifact_path"])
-        name = f"{version['task']} version {version['model_version']}"
-        return load_artifact(path, str(version["artifact_sha256"]), name)
+        return load_artifact(path, str(version["artifact_sha256"]), _name(version))
+
+    def load_nanny(self, version: Mapping[str, Any]) -> Pipeline | None:
+        """Load the nanny of a recorded version under the same checks; None when it has none.
+
+        Parameters
+        ----------
+        version : mapping
+            A row of ``recorded.model_versions``.
+
+        Raises
+        ------
+        ArtifactChanged, ArtifactTypeRefused
+            As for ``load``.
+        """
+        if version["nanny_artifact_path"] is None:
+            return None
+        path = self.folder.parent / str(version["nanny_artifact_path"])
+        return load_artifact(path, str(version["nanny_sha256"]), f"the nanny of {_name(version)}")
 
     def register(
         self,
@@ -118,6 +136,7 @@ class Registry:
             path = _local_path(logged.artifact_location) / "model.skops"
             sha256 = file_sha256(path)
             loaded = load_artifact(path, sha256, f"the new version of {task.name}")
+            nanny = self._save_nanny(trained, path.with_name("nanny.skops"))
             certificate = parity(trained.pipeline, loaded, task, trained.holdout)
             model_version = number(mlflow, task.name, info, run.info.run_id, identity)
         facts = version_facts(
@@ -129,6 +148,7 @@ class Registry:
             artifact_sha256=sha256,
             artifact_path=str(path.relative_to(self.folder.parent)),
             mlflow_run_id=run.info.run_id,
+            nanny=nanny,
             parity=certificate,
         )
         return RegisteredVersion(model_version, facts)
@@ -192,6 +212,16 @@ class Registry:
                 "backup, or move it away: versions and roles are recorded in the warehouse"
             ) from error
 
+    def _save_nanny(self, trained: TrainedVersion, path: Path) -> dict[str, str]:
+        """Write the nanny's file and load it again through the checks; return what to record."""
+        if trained.nanny is None:
+            return {}
+        skops.io.dump(trained.nanny, path)
+        sha256 = file_sha256(path)
+        load_artifact(path, sha256, f"the nanny of the new version of {trained.task.name}")
+        place = str(path.relative_to(self.folder.parent))
+        return {"nanny_sha256": sha256, "nanny_artifact_path": place}
+
     def _experiment(self, mlflow: ModuleType, name: str) -> str:
         location = (self.folder / "artifacts").as_uri()
         experiment = mlflow.get_experiment_by_name(name)
@@ -199,6 +229,10 @@ class Registry:
             return str(mlflow.create_experiment(name, artifact_location=location))
         follow_folder(self.folder / "mlflow.db", location)
         return str(experiment.experiment_id)
+
+
+def _name(version: Mapping[str, Any]) -> str:
+    return f"{version['task']} version {version['model_version']}"
 
 
 def _local_path(uri: str) -> Path:

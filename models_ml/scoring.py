@@ -12,6 +12,7 @@ import pyarrow as pa
 from sklearn.pipeline import Pipeline
 
 from models_ml.errors import ScoringRefused
+from models_ml.nanny import expected_absolute_errors
 from models_ml.tasks import Task
 from models_ml.threads import fixed_threads
 
@@ -54,7 +55,12 @@ def predict(pipeline: Pipeline, kind: str, rows: Any) -> np.ndarray:  # noqa: AN
     return np.ascontiguousarray(probabilities[:, 1]) if kind == "binary" else probabilities
 
 
-def scorer(pipeline: Pipeline, task: Task, feature_columns: Sequence[str]) -> Scorer:
+def scorer(
+    pipeline: Pipeline,
+    task: Task,
+    feature_columns: Sequence[str],
+    nanny: Pipeline | None = None,
+) -> Scorer:
     """Make the function that scores one Arrow batch.
 
     Parameters
@@ -65,12 +71,15 @@ def scorer(pipeline: Pipeline, task: Task, feature_columns: Sequence[str]) -> Sc
         Gives the kind.
     feature_columns : sequence of str
         The columns that each batch must have, in this order.
+    nanny : Pipeline, optional
+        Of a regression: what predicts the absolute error of each score.
 
     Returns
     -------
     callable
         Takes a RecordBatch of the features; returns a RecordBatch with as many rows in the same
-        order: ``score`` double, and for multiclass ``predicted_class`` and ``class_scores``.
+        order: ``score`` double; for multiclass ``predicted_class`` and ``class_scores``; for
+        regression ``expected_absolute_error`` double, 0 or more, null without a nanny.
 
     Raises
     ------
@@ -80,6 +89,10 @@ def scorer(pipeline: Pipeline, task: Task, feature_columns: Sequence[str]) -> Sc
     """
     wanted = list(feature_columns)
     _check_columns("the scoring set of " + task.name, wanted, list(pipeline[0].columns))
+    if nanny is not None:
+        _check_columns(
+            "the nanny's set of " + task.name, [*wanted, "score"], list(nanny[0].columns)
+        )
     classes = class_names(pipeline, task.kind)
 
     def score(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -90,14 +103,16 @@ def scorer(pipeline: Pipeline, task: Task, feature_columns: Sequence[str]) -> Sc
                 predict(pipeline, task.kind, batch.slice(start, BLOCK_ROWS))
                 for start in range(0, batch.num_rows, BLOCK_ROWS)
             ]
-        empty = np.empty((0, len(classes or ())) if task.kind == "multiclass" else 0)
-        predictions = np.concatenate(blocks) if blocks else empty
-        bad = predictions.size - np.count_nonzero(np.isfinite(predictions))
-        if bad:
-            raise ScoringRefused(
-                f"{bad} of {predictions.size} scores of {task.name} are NaN or infinite; nothing "
-                "is written: look for extreme feature values, and train again"
-            )
+            empty = np.empty((0, len(classes or ())) if task.kind == "multiclass" else 0)
+            predictions = np.concatenate(blocks) if blocks else empty
+            bad = predictions.size - np.count_nonzero(np.isfinite(predictions))
+            if bad:
+                raise ScoringRefused(
+                    f"{bad} of {predictions.size} scores of {task.name} are NaN or infinite; "
+                    "nothing is written: look for extreme feature values, and train again"
+                )
+            if task.kind == "regression":
+                return _with_expected_errors(nanny, batch, predictions)
         return _as_batch(predictions, classes if task.kind == "multiclass" else None)
 
     return score
@@ -139,6 +154,26 @@ def parity(fitted: Pipeline, loaded: Pipeline, task: Task, rows: pa.Table) -> di
         "max_ulps": int(ulps.max()),
         "is_equal": bool((difference <= 1e-12 * np.maximum(1.0, np.abs(expected))).all()),
     }
+
+
+def _with_expected_errors(
+    nanny: Pipeline | None, batch: pa.RecordBatch, predictions: np.ndarray
+) -> pa.RecordBatch:
+    if nanny is None or not batch.num_rows:
+        expected = pa.nulls(batch.num_rows, pa.float64())
+    else:
+        blocks = [
+            expected_absolute_errors(
+                nanny,
+                batch.slice(start, BLOCK_ROWS),
+                predictions[start : start + BLOCK_ROWS],
+            )
+            for start in range(0, batch.num_rows, BLOCK_ROWS)
+        ]
+        expected = pa.array(np.concatenate(blocks))
+    return pa.RecordBatch.from_arrays(
+        [pa.array(predictions), expected], names=["score", "expected_absolute_error"]
+    )
 
 
 def _as_batch(predictions: np.ndarray, classes: list[str] | None) -> pa.RecordBatch:

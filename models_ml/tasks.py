@@ -14,6 +14,7 @@ from models_ml.columns import (
     Column,
     FeatureVersion,
     check_label,
+    check_online,
     declaring_file,
     documented_columns,
     feature_version,
@@ -172,6 +173,12 @@ def _task(manifest: Mapping[str, Any], nodes: list[Mapping[str, Any]]) -> Task:
     latest = max(versions)
     check_label(path, declaration, documented_columns(trains[latest]))
     score_types = documented_columns(scores[latest])
+    labels = {
+        node["name"]: node
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and node["schema"] == "labels"
+    }
+    check_online(path, declaration, documented_columns(scores[min(versions)]), labels)
     return Task(
         **dict(declaration),
         declared_in=path,

@@ -13,10 +13,18 @@ import numpy as np
 import pyarrow as pa
 from sklearn.pipeline import Pipeline
 
+from models_ml.calibration import (
+    KNOTS,
+    calibrated_out_of_fold,
+    calibration_knots,
+    expected_metrics,
+)
 from models_ml.errors import TrainingRefused
+from models_ml.estimates import ReferenceEstimates, date_folds, reference_estimates
 from models_ml.labels import Labels, read_labels
 from models_ml.learned import arrays_sha256
 from models_ml.metrics import is_better, measure
+from models_ml.nanny import ScoredRows, choose_shape, fit_nanny
 from models_ml.pipelines import build_pipeline, hyperparameter_grid
 from models_ml.profile import reference_bins, reference_sample, reference_values
 from models_ml.rows import check_rows
@@ -63,6 +71,9 @@ class TrainedVersion:
     importances: dict[str, float]
     reference_bins: pa.Table
     reference_values: pa.Table
+    calibration_knots: pa.Table  # empty for regression
+    nanny: Pipeline | None  # regression only
+    estimates: ReferenceEstimates  # of the holdout's metrics without labels
     holdout: pa.Table  # the holdout's features
     arrays_sha256: str
     seed: int
@@ -116,7 +127,7 @@ def train(
         labels.refuse_one_class(parts[name], f"the {name} rows at {cut_off_date}")
     table = rows.select([column.name for column in features])
     table = pa.table({name: table.column(name).combine_chunks() for name in table.column_names})
-    trainer = _Trainer(task, table, labels, seed, [column.kind for column in features])
+    trainer = _Trainer(task, table, labels, dates, seed, [column.kind for column in features])
 
     with fixed_threads():
         candidates = trainer.search(parts["fit"], parts["tune"])
@@ -135,6 +146,13 @@ def train(
     profiled = holdout.append_column("score", pa.array(scores))
     key = ["as_of_date", *task.entity_key]
     sample = reference_sample(rows.select(key).take(parts["holdout"]), key)
+    with fixed_threads():
+        if task.kind == "regression":
+            knots = KNOTS.empty_table()
+            nanny, estimates = trainer.nanny(pipeline, parts["holdout"][sample])
+        else:
+            nanny = None
+            knots, estimates = trainer.calibration(pipeline, parts["holdout"])
     return TrainedVersion(
         task=task,
         feature_version=feature_version,
@@ -151,6 +169,9 @@ def train(
         importances=importances,
         reference_bins=reference_bins(profiled, kinds, table.take(parts["refit"])),
         reference_values=reference_values(profiled.take(sample), kinds),
+        calibration_knots=knots,
+        nanny=nanny,
+        estimates=estimates,
         holdout=holdout,
         arrays_sha256=arrays_sha256(pipeline),
         seed=seed,
@@ -166,6 +187,7 @@ class _Trainer:
     task: Task
     table: pa.Table
     labels: Labels
+    dates: np.ndarray
     seed: int
     column_kinds: list[str]
 
@@ -218,6 +240,43 @@ class _Trainer:
         """Measure what ignores the features: base rate, class shares, or median."""
         predictions = self.labels.baseline(learned_on, len(chosen))
         return measure(self.task.kind, self.labels.take(chosen), predictions)
+
+    def nanny(self, pipeline: Pipeline, chosen: np.ndarray) -> tuple[Pipeline, ReferenceEstimates]:
+        """Fit a regression's nanny on the reference sample."""
+        features, labels = self.table.take(chosen), self.labels.take(chosen)
+        scores = predict(pipeline, "regression", features)
+        rows = ScoredRows(features, self.column_kinds, scores, labels)
+        shape, expected = choose_shape(rows, self.seed, date_folds(self.dates[chosen]))
+        if expected is None:
+            estimates = ReferenceEstimates({}, {})
+        else:
+            estimates = reference_estimates(
+                self.dates[chosen],
+                lambda some: {"absolute_error": float(expected[some].mean())},
+                lambda some: measure("regression", labels[some], scores[some]),
+            )
+        return fit_nanny(rows, shape, self.seed), estimates
+
+    def calibration(
+        self, pipeline: Pipeline, chosen: np.ndarray
+    ) -> tuple[pa.Table, ReferenceEstimates]:
+        """Learn a classifier's calibration on the holdout."""
+        kind, labels = self.task.kind, self.labels.take(chosen)
+        names, happened = self.labels.happened(chosen, pipeline)
+        predictions = predict(pipeline, kind, self.table.take(chosen))
+        by_class = predictions.reshape(len(chosen), -1)
+        predictions = self.labels.spread(predictions, pipeline)
+        folds = date_folds(self.dates[chosen])
+        if not folds:
+            estimates = ReferenceEstimates({}, {})
+        else:
+            chances = calibrated_out_of_fold(happened, by_class, folds)
+            estimates = reference_estimates(
+                self.dates[chosen],
+                lambda some: expected_metrics(by_class[some], chances[some]),
+                lambda some: measure(kind, labels[some], predictions[some]),
+            )
+        return calibration_knots(happened, by_class, names), estimates
 
     def importances(self, pipeline: Pipeline, holdout: np.ndarray) -> dict[str, float]:
         """Return the loss added when a feature is shuffled, on at most 4,000 holdout rows."""

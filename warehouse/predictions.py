@@ -18,10 +18,16 @@ __all__ = ["Scores", "ScoresRefused", "checked_scores", "create_predictions_tabl
 
 Scores: TypeAlias = Mapping[str, pa.Array] | pa.RecordBatch
 
-# CHECK accepts null, so each column is `not null` too. NaN ranks above every number: it fails them.
+# CHECK accepts null, so each column is `not null` too, but for what only some versions predict.
+# NaN ranks above every number: it fails them.
 _DEFINITIONS = {
     "binary": {"score": "double not null check (score between 0 and 1)"},
-    "regression": {"score": "double not null check (isfinite(score))"},
+    "regression": {
+        "score": "double not null check (isfinite(score))",
+        "expected_absolute_error": (
+            "double check (isfinite(expected_absolute_error) and expected_absolute_error >= 0)"
+        ),
+    },
     "multiclass": {
         "score": "double not null check (score between 0 and 1)",
         "predicted_class": "varchar not null",
@@ -33,9 +39,12 @@ _DEFINITIONS = {
 }
 _ARROW_TYPES = {
     "score": pa.float64(),
+    "expected_absolute_error": pa.float64(),
     "predicted_class": pa.string(),
     "class_scores": pa.map_(pa.string(), pa.float64()),
 }
+
+_NULLABLE = ("expected_absolute_error",)  # null: the version has no nanny
 
 
 class ScoresRefused(WarehouseError):
@@ -122,12 +131,17 @@ def checked_scores(scores: Scores, keys: pa.RecordBatch, kind: str, place: str) 
                 f"{len(keys)} rows; it must return one for each, in order"
             )
     columns = {name: scores[name].cast(_ARROW_TYPES[name]) for name in expected}
-    for name, column in columns.items():
+    for name in [name for name in expected if name not in _NULLABLE]:
+        column = columns[name]
         _refuse(column.is_null().to_numpy(zero_copy_only=False), f"a null {name}", keys, place)
     score = columns["score"].to_numpy()
     _refuse(~np.isfinite(score), "a score that is not finite", keys, place)
     if kind != "regression":
         _refuse((score < 0) | (score > 1), "a score outside [0, 1]", keys, place)
+    if kind == "regression":
+        error = columns["expected_absolute_error"].fill_null(0.0).to_numpy()
+        fault = "an expected_absolute_error that is negative or not finite"
+        _refuse(~(np.isfinite(error) & (error >= 0)), fault, keys, place)
     if kind == "multiclass":
         _refuse(
             ~_sums_to_one(columns["class_scores"]), "class scores whose sum is not 1", keys, place

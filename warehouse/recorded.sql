@@ -96,17 +96,21 @@ create table if not exists recorded.model_versions (
     artifact_sha256 varchar not null,
     arrays_sha256 varchar not null,         -- of the learned arrays
     artifact_path varchar not null,         -- relative to the state folder
+    nanny_sha256 varchar,                   -- of what predicts a regression's absolute error; null: there is none
+    nanny_artifact_path varchar,            -- relative to the state folder; null: there is none
     mlflow_run_id varchar not null,
     trigger_reason varchar not null,        -- first_version, or the reason code of decide_retrain, or manual
     recorded_at timestamp not null,
     primary key (task, model_version)
 );
 
--- Metrics of a version at registration, beside those of a baseline that ignores the features.
+-- Metrics of a version at registration, beside those of a baseline that ignores the features. estimate: what
+-- CBPE or DLE says of the holdout without its labels, out of fold; estimate_error: by how much it is off for
+-- one as_of_date, root mean square.
 create table if not exists recorded.model_metrics (
     task varchar not null,
     model_version integer not null,
-    scorer varchar not null check (scorer in ('model', 'baseline')),
+    scorer varchar not null check (scorer in ('model', 'baseline', 'estimate', 'estimate_error')),
     split varchar not null check (split in ('fit', 'tune', 'holdout')),
     metric varchar not null,
     metric_value double not null,
@@ -242,6 +246,7 @@ create table if not exists recorded.rollouts (
     control_version integer not null,
     treatment_version integer not null,
     salt varchar not null,
+    planned_standard_errors map(varchar, double) not null,  -- per compared metric, fixed before the first look
     as_of_date date not null,               -- the day it was decided
     decision_id varchar,                    -- of decide_champion; null: a person's
     actor varchar not null,
@@ -298,5 +303,6 @@ create table if not exists recorded.day_runs (
 create table if not exists recorded.project_builds (
     build_number integer not null primary key,  -- 1, 2, .. in the order of the builds
     project_sha256 varchar not null,
+    decision_sql_sha256 varchar not null,   -- of the compiled SQL of every SQL model in decisions
     recorded_at timestamp not null
 );

@@ -123,7 +123,8 @@ def write_partition(
     score : callable
         Called from several threads at once, so it must not start threads of its own. Takes a
         record batch of the features and returns, for each of its rows in order, the
-        prediction columns: `score`, and for multiclass `predicted_class` and `class_scores`.
+        prediction columns: `score`; for multiclass `predicted_class` and `class_scores`; for
+        regression `expected_absolute_error`, which may be null.
     engine : str
         Name of the engine behind `score`.
     model_sha256 : str

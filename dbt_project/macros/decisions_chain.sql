@@ -21,7 +21,9 @@
         'primary_upper_bound': 'double',
         'z_statistic': 'double',
         'critical_value': 'double',
+        'sequential_method': 'varchar',
         'boundary_z': 'double',
+        'planned_standard_error': 'double',
         'alpha': 'double',
         'challenger_count': 'integer',
         'look_number': 'integer',
@@ -30,6 +32,7 @@
         'first_window_date': 'date',
         'last_window_date': 'date',
         'window_count': 'integer',
+        'labels_known_by_date': 'date',
         'row_count': 'bigint',
         'labelled_count': 'bigint',
         'coverage_share': 'double',
@@ -40,6 +43,8 @@
         'policy_hash': 'varchar',
         'rows_fingerprint': 'varchar',
         'checks_hash': 'varchar',
+        'code_commit': 'varchar',
+        'decision_sql_sha256': 'varchar',
     }) }}
 {% endmacro %}
 

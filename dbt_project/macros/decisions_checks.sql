@@ -27,12 +27,29 @@
     }) }}
 {% endmacro %}
 
-{# Half-widths for a normal quantile: of the two clusterings the wider interval counts, each with
-   Student's t for its number of groups. Both must be known: one that is missing makes NULL.
-   comparison: relation with cluster_standard_error, cluster_count, date_standard_error, date_count. -#}
+{# The half-width of one grouping for a normal quantile, with Student's t for its number of groups.
+   comparison: relation with <grouping>_standard_error and <grouping>_count; grouping: cluster, date or cell. -#}
 {% macro half_width(comparison, grouping, z) -%}
     {{ student_t_critical_value(z, '(' ~ comparison ~ '.' ~ grouping ~ '_count - 1)') }}
     * {{ comparison }}.{{ grouping }}_standard_error
+{%- endmacro %}
+
+{# Two-way clustering (Cameron, Gelbach and Miller 2011): the squares by unit and by date, less that of the
+   cells they have in common; never less than either of the two. All three must be known.
+   comparison: relation with cluster_, date_ and cell_<name>; name: standard_error or half_width. -#}
+{% macro two_way(comparison, name) -%}
+    {%- set parts = [] -%}
+    {%- for grouping in ['cluster', 'date', 'cell'] -%}
+        {%- do parts.append(comparison ~ '.' ~ grouping ~ '_' ~ name) -%}
+    {%- endfor -%}
+    case
+        when {{ parts[0] }} is not null and {{ parts[1] }} is not null and {{ parts[2] }} is not null
+            then sqrt(greatest(
+                pow({{ parts[0] }}, 2) + pow({{ parts[1] }}, 2) - pow({{ parts[2] }}, 2),
+                pow({{ parts[0] }}, 2),
+                pow({{ parts[1] }}, 2)
+            ))
+    end
 {%- endmacro %}
 
 {# The status of a paired comparison: missing (a row has no finite value), insufficient (too few
@@ -74,4 +91,65 @@
         case when coalesce({{ is_passed }}, false) then 'ok' else {{ failed_status }} end as status
     from samples
     where samples.comparison in ('{{ comparisons | join("', '") }}')
+{%- endmacro %}
+
+{# What a check is about: its metric, its slice column, or nothing. checks: relation with the columns of
+   decide_checks. -#}
+{% macro check_subject(checks) -%}
+    case
+        when {{ checks }}.check_name = 'slice' then split_part({{ checks }}.slice, '=', 1)
+        else coalesce({{ checks }}.metric, '')
+    end
+{%- endmacro %}
+
+{# The checks without which a question of a kind is not decided: PROMOTE when every one holds, and a check
+   that nobody wrote does not hold. Columns: task, comparison, check_name, subject. -#}
+{% macro required_checks() %}
+    {%- set of_rows = ['row_count', 'cluster_count', 'coverage', 'scoring'] %}
+    {%- set counted = {
+        'challenger': of_rows + ['calibration', 'parity_certificate'],
+        'predecessor': of_rows,
+        'first_version': ['parity_certificate'],
+    } %}
+    {%- for comparison, names in counted.items() %}
+    {%- for name in names %}
+    select
+        task,
+        '{{ comparison }}' as comparison,
+        '{{ name }}' as check_name,
+        '' as subject
+    from {{ ref('declared_tasks') }}
+    union all
+    {%- endfor %}
+    {%- endfor %}
+    {%- for comparison, name, metrics in [
+        ('challenger', 'primary', 'is_primary'),
+        ('challenger', 'deterioration', 'true'),
+        ('predecessor', 'deterioration', 'true'),
+        ('first_version', 'baseline', 'is_primary'),
+    ] %}
+    select
+        task,
+        '{{ comparison }}' as comparison,
+        '{{ name }}' as check_name,
+        metric as subject
+    from {{ ref('declared_metrics') }}
+    where {{ metrics }}
+    union all
+    {%- endfor %}
+    {%- for comparison, name in [('challenger', 'guardrail'), ('first_version', 'baseline')] %}
+    select
+        task,
+        '{{ comparison }}' as comparison,
+        '{{ name }}' as check_name,
+        metric as subject
+    from {{ ref('declared_guardrails') }}
+    union all
+    {%- endfor %}
+    select
+        task,
+        'challenger' as comparison,
+        'slice' as check_name,
+        slice_column as subject
+    from {{ ref('declared_slices') }}
 {%- endmacro %}

@@ -1,65 +1,50 @@
-{#  What decide_retrain reads besides the policy: the newest window of a champion, and how its realised
+{#  What decide_signals reads of a champion besides the policy: its newest windows, and how its realised
     quality stands against the holdout at its registration. -#}
 
-{# The champion's newest window of a monitoring table, up to each judged day.
-   champions: relation with task, as_of_date, champion_version; drift: relation with task,
-   model_version, as_of_date. Columns: task, judged_as_of_date, model_version, as_of_date. -#}
-{% macro newest_windows(champions, drift) %}
-    select
-        champions.task,
-        champions.as_of_date as judged_as_of_date,
-        champions.champion_version as model_version,
-        max(drift.as_of_date) as as_of_date
-    from {{ champions }} as champions
-    inner join {{ drift }} as drift
-        on
-            champions.task = drift.task
-            and champions.champion_version = drift.model_version
-            and drift.as_of_date <= champions.as_of_date
-    group by champions.task, champions.as_of_date, champions.champion_version
-{%- endmacro %}
-
-{# The champion's primary metric over its last policy.decay_windows mature windows against its holdout.
+{# The windows that drift and estimates are read over: the last five scored by the champion up to each
+   judged day, none older than 70 days, as persistent_alarms counts them.
    champions: relation with task, as_of_date, champion_version.
-   Columns: task, judged_as_of_date, holdout_value, realised_value, quality_upper_bound (of holdout
-   minus realised, one-sided at policy.alpha, below 0: worse than at registration), quality_window_count,
-   quality_row_count. The wider of the intervals clustered by unit and by date counts. -#}
-{% macro realised_decay(champions) %}
+   Columns: task, judged_as_of_date, model_version, first_window_date, last_window_date, window_count. -#}
+{% macro newest_windows(champions) %}
     select
-        compared.task,
-        compared.judged_as_of_date,
-        compared.champion_value as holdout_value,
-        compared.challenger_value as realised_value,
-        case
-            when compared.valid_row_count = compared.row_count
-                then compared.difference + case
-                    when compared.cluster_half_width is not null and compared.date_half_width is not null
-                        then greatest(compared.cluster_half_width, compared.date_half_width)
-                end
-        end as quality_upper_bound,
-        compared.date_count as quality_window_count,
-        compared.row_count as quality_row_count
+        task,
+        judged_as_of_date,
+        model_version,
+        min(as_of_date) as first_window_date,
+        max(as_of_date) as last_window_date,
+        count(*) as window_count
     from (
         select
-            differences.*,
-            {{ half_width('differences', 'cluster', 'differences.alpha_z') }} as cluster_half_width,
-            {{ half_width('differences', 'date', 'differences.alpha_z') }} as date_half_width
-        from (
-            select
-                clustered.*,
-                task_policy.alpha_z
-            from ({{ decay_differences(champions) }}) as clustered
-            inner join {{ ref('task_policy') }} as task_policy using (task)
-        ) as differences
-    ) as compared
+            champions.task,
+            champions.as_of_date as judged_as_of_date,
+            champions.champion_version as model_version,
+            scored.as_of_date,
+            row_number() over (
+                partition by champions.task, champions.as_of_date
+                order by scored.as_of_date desc
+            ) as age
+        from {{ champions }} as champions
+        inner join ({{ current_scoring_runs() }}) as scored
+            on
+                champions.task = scored.task
+                and champions.champion_version = scored.model_version
+                and scored.as_of_date <= champions.as_of_date
+                and scored.as_of_date >= {{ add_days('champions.as_of_date', -70) }}
+    ) as scored_windows
+    where age <= 5
+    group by task, judged_as_of_date, model_version
 {%- endmacro %}
 
-{# The paired comparison of each labelled row's loss (as the challenger's part) with the holdout value (as the
-   champion's part). Columns of clustered_difference, keys task and judged_as_of_date. -#}
-{% macro decay_differences(champions) %}
-    with
-
-    mature_windows as (
+{# The champion's last policy.decay_windows mature windows up to each judged day, one row per window.
+   champions: relation with task, as_of_date, champion_version.
+   Columns: task, judged_as_of_date, champion_version, as_of_date. -#}
+{% macro mature_windows(champions) %}
+    select
+        aged.task,
+        aged.judged_as_of_date,
+        aged.champion_version,
+        aged.as_of_date
+    from (
         select
             champions.task,
             champions.as_of_date as judged_as_of_date,
@@ -71,31 +56,58 @@
             ) as age
         from {{ champions }} as champions
         inner join {{ ref('declared_tasks') }} as declared_tasks using (task)
-        inner join (
-            select distinct
-                task,
-                model_version,
-                as_of_date
-            from {{ source('recorded', 'scoring_runs') }}
-        ) as scored
+        inner join ({{ current_scoring_runs() }}) as scored
             on
                 champions.task = scored.task
                 and champions.champion_version = scored.model_version
                 and {{ add_days('scored.as_of_date', 'declared_tasks.horizon_days') }} <= champions.as_of_date
-    ),
+    ) as aged
+    inner join {{ ref('task_policy') }} as task_policy using (task)
+    where aged.age <= task_policy.decay_windows
+{%- endmacro %}
 
-    judged_windows as (
-        select mature_windows.*
-        from mature_windows
-        inner join {{ ref('task_policy') }} as task_policy using (task)
-        where mature_windows.age <= task_policy.decay_windows
-    ),
+{# The champion's primary metric over its mature windows against its holdout.
+   mature_windows: a CTE made by the macro of that name.
+   Columns: task, judged_as_of_date, holdout_value, realised_value, quality_upper_bound (of holdout
+   minus realised, one-sided at policy.alpha, below 0: worse than at registration), quality_window_count,
+   quality_row_count. The interval is clustered two ways, by unit and by date. -#}
+{% macro realised_decay(mature_windows) %}
+    select
+        compared.task,
+        compared.judged_as_of_date,
+        compared.champion_value as holdout_value,
+        compared.challenger_value as realised_value,
+        case
+            when compared.valid_row_count = compared.row_count
+                then compared.difference + {{ two_way('compared', 'half_width') }}
+        end as quality_upper_bound,
+        compared.date_count as quality_window_count,
+        compared.row_count as quality_row_count
+    from (
+        select
+            differences.*,
+            {%- for grouping in ['cluster', 'date', 'cell'] %}
+            {{ half_width('differences', grouping, 'differences.alpha_z') }} as {{ grouping }}_half_width{{ ',' if not loop.last }}
+            {%- endfor %}
+        from (
+            select
+                clustered.*,
+                task_policy.alpha_z
+            from ({{ decay_differences(mature_windows) }}) as clustered
+            inner join {{ ref('task_policy') }} as task_policy using (task)
+        ) as differences
+    ) as compared
+{%- endmacro %}
+
+{# The paired comparison of each labelled row's loss (as the challenger's part) with the holdout value (as the
+   champion's part). Columns of clustered_difference, keys task and judged_as_of_date. -#}
+{% macro decay_differences(mature_windows) %}
+    with
 
     parts as (
-        {%- for task in var('tasks') %}
         select
-            judged_windows.task,
-            judged_windows.judged_as_of_date,
+            mature_windows.task,
+            mature_windows.judged_as_of_date,
             outcomes.cluster_id,
             outcomes.as_of_date,
             metrics.metric_value as champion_part,
@@ -105,26 +117,97 @@
                 {%- endfor %}
             end as challenger_part,
             1E0 as weight
-        from judged_windows
+        from {{ mature_windows }} as mature_windows
         inner join {{ ref('declared_tasks') }} as declared_tasks using (task)
         inner join {{ source('recorded', 'model_metrics') }} as metrics
             on
-                judged_windows.task = metrics.task
-                and judged_windows.champion_version = metrics.model_version
+                mature_windows.task = metrics.task
+                and mature_windows.champion_version = metrics.model_version
                 and declared_tasks.primary_metric = metrics.metric
                 and metrics.scorer = 'model'
                 and metrics.split = 'holdout'
-        inner join {{ ref('outcomes_' ~ task) }} as outcomes
+        inner join {{ ref('outcomes') }} as outcomes
             on
-                judged_windows.champion_version = outcomes.model_version
-                and judged_windows.as_of_date = outcomes.as_of_date
-                and outcomes.label_known_at <= judged_windows.judged_as_of_date
-        where
-            judged_windows.task = '{{ task }}'
-            and outcomes.as_of_date >= (select min(as_of_date) from judged_windows where task = '{{ task }}')
-        {{ 'union all' if not loop.last }}
-        {%- endfor %}
+                mature_windows.task = outcomes.task
+                and mature_windows.champion_version = outcomes.model_version
+                and mature_windows.as_of_date = outcomes.as_of_date
+                and outcomes.label_known_at <= mature_windows.judged_as_of_date
+        where outcomes.as_of_date >= (select min(as_of_date) from {{ mature_windows }})
     )
 
     {{ clustered_difference('parts', ['task', 'judged_as_of_date'], '1E0') }}
+{%- endmacro %}
+
+{# What a signal says, for people. rel: a relation with the columns of decide_signals before the sentence. -#}
+{% macro signal_sentence(rel) %}
+    concat(
+        replace({{ rel }}.signal, '_', ' '),
+        case
+            when {{ rel }}.status = 'missing' then ': nothing to judge it by'
+            when {{ rel }}.status = 'insufficient' then ': too little to judge it by'
+            when {{ rel }}.is_firing then ' asks to ' || {{ rel }}.action
+            else ' asks for nothing'
+        end,
+        case
+            when {{ rel }}.status = 'missing' then ''
+            else case {{ rel }}.signal
+                when 'schedule' then concat(
+                    ': ', {{ readable_number(rel ~ '.value') }}, ' days since the newest cut-off, the schedule is ',
+                    {{ readable_number(rel ~ '.threshold') }}
+                )
+                when 'new_feature_version' then concat(
+                    ': version ', {{ readable_number(rel ~ '.value') }}, ' of ', {{ joined_list(rel ~ '.subjects') }},
+                    ' is available, versions up to ', {{ readable_number(rel ~ '.threshold') }}, ' are trained on'
+                )
+                when 'quality_decay' then concat(
+                    ': realised ', {{ joined_list(rel ~ '.subjects') }}, ' ', {{ readable_number(rel ~ '.observed_value') }},
+                    ', at registration ', {{ readable_number(rel ~ '.reference_value') }},
+                    '; bound of the difference ', {{ readable_number(rel ~ '.value') }},
+                    ', decay below ', {{ readable_number(rel ~ '.threshold') }}
+                )
+                when 'estimated_decay' then concat(
+                    ': estimated ', {{ joined_list(rel ~ '.subjects') }}, ' ', {{ readable_number(rel ~ '.observed_value') }},
+                    ', on the reference ', {{ readable_number(rel ~ '.reference_value') }},
+                    '; alarms in ', {{ rel }}.alarming_window_count, ' windows'
+                )
+                when 'feature_drift' then concat(
+                    ': lasting drift in features with ', {{ readable_number(rel ~ '.value') }},
+                    ' of all importance, needed ', {{ readable_number(rel ~ '.threshold') }},
+                    case when len({{ rel }}.subjects) > 0 then ' (' || {{ joined_list(rel ~ '.subjects') }} || ')' end
+                )
+                when 'score_drift' then concat(
+                    ': PSI of the score ', {{ readable_number(rel ~ '.observed_value') }},
+                    ', large above ', {{ readable_number(rel ~ '.reference_value') }},
+                    '; alarms in ', {{ rel }}.alarming_window_count, ' windows'
+                )
+                when 'domain_drift' then concat(
+                    ': a classifier tells the window from the reference with an AUC of ',
+                    {{ readable_number(rel ~ '.observed_value') }}, ', alarm above ',
+                    {{ readable_number(rel ~ '.reference_value') }},
+                    '; alarms in ', {{ rel }}.alarming_window_count, ' windows'
+                )
+                when 'champion_worse' then concat(
+                    ': bound of the predecessor''s lead ', {{ readable_number(rel ~ '.observed_value') }},
+                    ', margin ', {{ readable_number(rel ~ '.reference_value') }},
+                    ' (', {{ joined_list(rel ~ '.subjects') }}, ')'
+                )
+            end
+        end,
+        case
+            when {{ rel }}.window_count > 0
+                then concat(
+                    '; windows ', {{ rel }}.first_window_date, ' to ', {{ rel }}.last_window_date,
+                    ' (', {{ rel }}.window_count, ')'
+                )
+        end
+    )
+{%- endmacro %}
+
+{# The texts of a list with commas between; an empty text for an empty list. -#}
+{% macro joined_list(list) -%}
+    {{ return(adapter.dispatch('joined_list')(list)) }}
+{%- endmacro %}
+
+{% macro default__joined_list(list) -%}
+    array_to_string({{ list }}, ', ')
 {%- endmacro %}

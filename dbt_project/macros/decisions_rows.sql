@@ -18,13 +18,21 @@
         {%- endif %}
 {%- endmacro %}
 
-{# Outcomes of both versions side by side, labelled or not.
+{# Outcomes of both versions side by side, labelled or not. Any number of tasks and looks at once.
    looks: a relation with the columns of decide_looks.
    Columns: task, judged_as_of_date, challenger_version, unit_id, cluster_id, as_of_date, kind, slices,
    is_labelled (known on the day of the look), label_value, and champion_ / challenger_ of score and of
    each per-row loss. One row per look and unit and as_of_date that both versions scored. -#}
 {% macro judged_rows(looks) %}
-    {%- for task in var('tasks') %}
+    with
+
+    -- Read twice, so that the engine computes the outcomes once.
+    outcome_rows as (
+        select outcomes.*
+        from {{ ref('outcomes') }} as outcomes
+        where outcomes.as_of_date >= (select min(first_window_date) from {{ looks }})
+    )
+
     select
         looks.task,
         looks.as_of_date as judged_as_of_date,
@@ -42,31 +50,17 @@
         {%- endfor %}{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ looks }} as looks
-    inner join {{ task }}_rows as challenger
+    inner join outcome_rows as challenger
         on
-            looks.challenger_version = challenger.model_version
+            looks.task = challenger.task
+            and looks.challenger_version = challenger.model_version
             and challenger.as_of_date between looks.first_window_date and looks.last_window_date
-    inner join {{ task }}_rows as champion
+    inner join outcome_rows as champion
         on
-            looks.champion_version = champion.model_version
+            looks.task = champion.task
+            and looks.champion_version = champion.model_version
             and challenger.as_of_date = champion.as_of_date
             and challenger.unit_id = champion.unit_id
-    where looks.task = '{{ task }}'
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
-{%- endmacro %}
-
-{# The CTEs that judged_rows reads, one per task, named <task>_rows: outcomes from the first window of
-   any look on. They are read twice, so that the engine computes the outcomes once.
-   looks: a relation with the columns of decide_looks. -#}
-{% macro outcome_rows(looks) %}
-    {%- for task in var('tasks') %}
-    {{ task }}_rows as (
-        select outcomes.*
-        from {{ ref('outcomes_' ~ task) }} as outcomes
-        where outcomes.as_of_date >= (select min(first_window_date) from {{ looks }} where task = '{{ task }}')
-    ),
-    {%- endfor %}
 {%- endmacro %}
 
 {# The metrics that are means of rows; smaller is better. -#}

@@ -40,6 +40,8 @@ from {{ source('recorded', 'predictions_' ~ task) }} as predictions
     {%- if declaration.get('kind') == 'multiclass' %}
     predictions.predicted_class,
     predictions.class_scores,
+    {%- elif declaration.get('kind') == 'regression' %}
+    predictions.expected_absolute_error,
     {%- endif %}
     predictions.model_version,
     predictions.scoring_run_id
@@ -152,6 +154,48 @@ select
     {%- endif %}
     slices
 from labelled
+{%- endmacro %}
+
+{# What quality is estimated from before any label: the scores of a task's windows, one row per unit,
+   for multiclass one per unit and class.
+   predictions: all versions' predictions; windows: CTE with task, model_version, as_of_date.
+   Columns: task, kind, model_version, as_of_date, unit_id (multiclass, else null), class_name (whose
+   probability the score is: 1 for binary, null for regression), score, is_predicted (multiclass: the
+   class that is predicted), expected_absolute_error (regression). -#}
+{% macro scores_to_estimate(task, predictions, windows) %}
+{%- set declaration = task_declaration(task) %}
+{%- set kind = declaration.get('kind') %}
+    select
+        '{{ task }}' as task,
+        '{{ kind }}' as kind,
+        predictions.model_version,
+        predictions.as_of_date,
+        {%- if kind == 'multiclass' %}
+        {{ joined_key(declaration.entity_key, declaration.entity_key) }} as unit_id,
+        predictions.class_name,
+        {{ map_value('predictions.class_scores', 'predictions.class_name') }} as score,
+        predictions.class_name = predictions.predicted_class as is_predicted,
+        {%- else %}
+        cast(null as varchar) as unit_id,
+        cast({{ "'1'" if kind == 'binary' else 'null' }} as varchar) as class_name,
+        predictions.score,
+        cast(null as boolean) as is_predicted,
+        {%- endif %}
+        {{ 'predictions.expected_absolute_error' if kind == 'regression' else 'cast(null as double)' }}
+            as expected_absolute_error
+    from (
+        select
+            predictions.*
+            {%- if kind == 'multiclass' %},
+            {{ elements(map_keys_of('predictions.class_scores')) }} as class_name
+            {%- endif %}
+        from {{ predictions }} as predictions
+        inner join {{ windows }} as windows
+            on
+                predictions.model_version = windows.model_version
+                and predictions.as_of_date = windows.as_of_date
+                and windows.task = '{{ task }}'
+    ) as predictions
 {%- endmacro %}
 
 {# How often each distinct value of each feature, and of the score, stood in each scored window.
@@ -366,6 +410,11 @@ from counts
 {# The values of a map as a list. -#}
 {% macro map_values_of(map) -%}
     map_values({{ map }})
+{%- endmacro %}
+
+{# The keys of a map as a list. -#}
+{% macro map_keys_of(map) -%}
+    map_keys({{ map }})
 {%- endmacro %}
 
 {# The sum of the squares of a list of doubles, in the list's order. -#}

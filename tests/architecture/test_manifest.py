@@ -16,6 +16,7 @@ LAYERS = [
     "predictions",
     "monitoring",
     "decisions",
+    "rollouts",
 ]
 PUBLIC = {"features", "predictions", "monitoring", "decisions"}
 # The declarations are literals out of the tasks' YAML: decisions owns them, monitoring reads them.
@@ -114,5 +115,6 @@ def test_every_exposure_stands_for_a_flow() -> None:
         "score_batch",
         "judge_champion",
         "promote_champion",
+        "rollout",
         "daily",
     }

@@ -29,6 +29,7 @@ FACTS = """
     union all select 'feat_household_v1', count(*), max(as_of_date) from features.feat_household_v1
     union all select 'decisions', count(*), max(as_of_date) from decisions.decide_champion
     union all select 'drift', count(*), max(as_of_date) from monitoring.mon_feature_drift
+    union all select 'domain_scores', count(*), max(as_of_date) from recorded.domain_scores
     order by fact
 """
 
@@ -76,6 +77,22 @@ def test_every_household_of_a_period_is_scored_exactly_once(lived_in: Path) -> N
     ) == (True, True)
 
 
+def test_each_window_of_the_champion_is_compared_with_its_reference_by_1500_rows_a_side(
+    lived_in: Path,
+) -> None:
+    with duckdb.connect(str(lived_in / "warehouse.duckdb")) as connection:
+        compared = connection.execute(
+            """
+            select cast(as_of_date as varchar), reference_row_count, window_row_count, reason_code
+            from monitoring.mon_domain_drift order by as_of_date
+            """
+        ).fetchall()
+    assert compared == [
+        ("2017-07-02", 1500, 1500, "no_drift"),
+        ("2017-07-09", 1500, 1500, "no_drift"),
+    ]
+
+
 def test_the_same_day_twice_changes_nothing(state: Path, prefect_server: dict[str, str]) -> None:
     before = facts(state)
     again = run_python(*DAY, "2017-07-09", state=state, **prefect_server)
@@ -112,8 +129,9 @@ def test_control_c_in_the_middle_leaves_whole_facts_and_the_day_can_be_run_again
         time.sleep(0.1)
     time.sleep(2)
     day.send_signal(signal.SIGINT)
-    day.communicate(timeout=120)
+    _, said = day.communicate(timeout=120)
     assert day.returncode != 0
+    assert "stopped" in said
     half, counts = one(
         state,
         """

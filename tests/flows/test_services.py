@@ -37,7 +37,7 @@ def test_a_deployment_runs_a_day_twice_shows_its_tables_and_everything_ends(stat
         assert len(pids) == 4
         api = f"http://127.0.0.1:{ports['prefect']}/api"
         deployments = post(api, "deployments/filter", {})
-        assert len(deployments) == 16
+        assert len(deployments) == 17
         with urllib.request.urlopen(f"http://127.0.0.1:{ports['docs']}/", timeout=30) as site:
             assert b"decide_champion" in site.read()
         for _ in range(2):  # the second run finds its work done

@@ -95,6 +95,26 @@ def test_it_is_monitored_and_judged(state: Path) -> None:
         state,
         "select count(distinct feature) from monitoring.mon_feature_drift where status = 'ok'",
     ) == [(8,)]
+    estimated = answer(
+        state,
+        """
+        select
+            count(*),
+            count(realised_value),
+            min(abs(estimated_value - realised_value) / standard_error)
+        from monitoring.mon_estimated_quality
+        where task = 'temperature_change' and method = 'cbpe' and status = 'ok'
+        """,
+    )
+    windows_and_metrics, realised, nearest = estimated[0]
+    ((windows,),) = answer(state, "select count(*) from recorded.scoring_runs")
+    assert windows_and_metrics == 3 * windows
+    assert realised >= 3
+    assert nearest < 2
+    assert answer(
+        state,
+        "select min(mean_label) >= 0, max(mean_label) <= 1 from monitoring.mon_calibration",
+    ) == [(True, True)]
     verdicts = answer(
         state,
         "select as_of_date, verdict from decisions.decide_champion order by as_of_date",

@@ -16,6 +16,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from models_ml.artifacts import file_sha256, load_artifact
 from models_ml.errors import ArtifactChanged, ArtifactTypeRefused, RegistryNotReachable
+from models_ml.learned import arrays_sha256
 from models_ml.provenance import Provenance
 from models_ml.registry import Registry
 from models_ml.scoring import predict
@@ -33,8 +34,10 @@ def register(registry, trained):
 
 
 @pytest.fixture(scope="module")
-def registered(mlflow_template, trained_binary, trained_multiclass, tmp_path_factory):
-    """One registry with two versions of a binary task and one of a multiclass task."""
+def registered(
+    mlflow_template, trained_binary, trained_multiclass, trained_regression, tmp_path_factory
+):
+    """One registry with two versions of a binary task, one of multiclass, one of regression."""
     folder = tmp_path_factory.mktemp("state") / "mlflow"
     shutil.copytree(mlflow_template, folder)
     registry = Registry(folder)
@@ -43,6 +46,7 @@ def registered(mlflow_template, trained_binary, trained_multiclass, tmp_path_fac
         "first": register(registry, trained_binary),
         "second": register(registry, trained_binary),
         "multiclass": register(registry, trained_multiclass),
+        "regression": register(registry, trained_regression),
     }
 
 
@@ -61,7 +65,7 @@ def test_versions_are_numbered_by_task(registered):
 def test_the_facts_fit_the_recorded_tables(registered):
     with duckdb.connect() as connection:
         connection.execute(RECORDED.read_text())
-        for name in ("first", "second", "multiclass"):
+        for name in ("first", "second", "multiclass", "regression"):
             for table, rows in registered[name].facts.items():
                 arriving = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows)
                 if table in ("model_versions", "parity_certificates"):
@@ -79,6 +83,7 @@ def test_the_facts_fit_the_recorded_tables(registered):
         ("benign", 1, "python", True),
         ("benign", 2, "python", True),
         ("grower", 1, "python", True),
+        ("progression", 1, "python", True),
     ]
 
 
@@ -101,6 +106,37 @@ def test_a_loaded_version_scores_as_the_trained_one(registered, trained_binary):
         predict(loaded, "binary", trained_binary.holdout),
         predict(trained_binary.pipeline, "binary", trained_binary.holdout),
     )
+
+
+def test_a_nanny_is_a_file_of_its_own_that_is_loaded_under_the_same_checks(
+    registered, trained_regression
+):
+    registry = registered["registry"]
+    row = registered["regression"].facts["model_versions"][0]
+    path = registry.folder.parent / row["nanny_artifact_path"]
+    assert path.parent == (registry.folder.parent / row["artifact_path"]).parent
+    assert file_sha256(path) == row["nanny_sha256"] != row["artifact_sha256"]
+    nanny = registry.load_nanny(row)
+    assert arrays_sha256(nanny) == arrays_sha256(trained_regression.nanny)
+    with pytest.raises(ArtifactChanged, match="the nanny of progression version 1"):
+        registry.load_nanny(row | {"nanny_sha256": "0" * 64})
+    without = {"nanny_artifact_path": None, "nanny_sha256": None}
+    assert registry.load_nanny(row | without) is None
+
+
+def test_the_facts_hold_knots_and_the_reference_of_later_estimates(registered, trained_binary):
+    facts = registered["first"].facts
+    knots = facts["calibration_knots"]
+    assert knots.num_rows == trained_binary.calibration_knots.num_rows > 1
+    estimates = {
+        row["metric"]: row["metric_value"]
+        for row in facts["model_metrics"]
+        if row["scorer"] == "estimate" and row["split"] == "holdout"
+    }
+    assert estimates == trained_binary.estimates.values
+    errors = [row for row in facts["model_metrics"] if row["scorer"] == "estimate_error"]
+    assert {row["metric"] for row in errors} == set(estimates)
+    assert registered["regression"].facts["calibration_knots"].num_rows == 0
 
 
 def test_mlflow_has_a_parent_run_and_a_child_for_each_candidate(registered, trained_binary):

@@ -307,10 +307,21 @@ def prepare(warehouse: Any) -> None:
         create schema intermediate;
         create schema monitoring;
         create table monitoring.mon_feature_drift (
-            task varchar, model_version integer, as_of_date date, feature varchar, severity varchar
+            task varchar, model_version integer, as_of_date date, feature varchar,
+            status varchar, severity varchar, alarming_window_count integer
         );
         create table monitoring.mon_score_drift (
-            task varchar, model_version integer, as_of_date date, severity varchar
+            task varchar, model_version integer, as_of_date date, status varchar,
+            severity varchar, alarming_window_count integer, psi double, psi_null_quantile double
+        );
+        create table monitoring.mon_domain_drift (
+            task varchar, model_version integer, as_of_date date, status varchar,
+            severity varchar, alarming_window_count integer, roc_auc double
+        );
+        create table monitoring.mon_estimated_quality (
+            task varchar, model_version integer, as_of_date date, metric varchar, status varchar,
+            estimated_value double, reference_value double, is_alarming boolean,
+            alarming_window_count integer
         );
         create table intermediate.outcomes_flight_delay (
             task varchar, unit_id varchar, cluster_id varchar, as_of_date date,
@@ -322,8 +333,8 @@ def prepare(warehouse: Any) -> None:
             select * from intermediate.outcomes_flight_delay;
         """
     )
-    warehouse.dbt("seed", "--select", "policy", "sequential_boundaries")
-    warehouse.dbt("run", "--select", "path:models/decisions")
+    warehouse.dbt("seed", "--select", "policy", "sequential_boundaries", "drift_thresholds")
+    warehouse.dbt("run", "--select", "path:models/decisions", "outcomes")
 
 
 @pytest.fixture(scope="module")
@@ -346,6 +357,17 @@ def world(built: Any) -> World:
     )
     built.execute("".join(f"delete from {table};" for (table,) in emptied))
     return World(built)
+
+
+@pytest.fixture
+def always_valid_world(world: World) -> Iterator[World]:
+    """A world in which nobody planned how often to look; half a unit of 20 is worth a promotion."""
+    world.warehouse.execute(
+        "update intermediate.task_policy set planned_looks = 0, planned_effect_share = 0.025,"
+        " trial_days = 30"
+    )
+    yield world
+    world.warehouse.dbt("run", "--select", "task_policy")
 
 
 @pytest.fixture
@@ -561,6 +583,35 @@ def test_days_built_one_by_one_equal_days_built_at_once(world: World) -> None:
     assert world.warehouse.dicts("select * from decisions.decide_champion order by all") == at_once
 
 
+@pytest.mark.parametrize("planned_looks", [4, 0])
+def test_a_life_with_acts_is_derived_again_in_one_pass(world: World, planned_looks: int) -> None:
+    world.warehouse.execute(f"update intermediate.task_policy set planned_looks = {planned_looks}")
+    decisions = f"select * from {CHAMPION} order by all"
+    start(world, error_share=0.8)
+    for number in (1, 2, 3):
+        world.metrics(number, "model", absolute_error=20.0, squared_error=900.0)
+    world.decide()
+    assert world.decision(FIRST_LOOK)["verdict"] == "promote"
+    world.act(FIRST_LOOK, 2, 1)
+    world.version(3, date(2013, 5, 18))
+    world.scored(1, "champion", FIRST_LOOK, FIRST_LOOK)
+    world.scored(2, "challenger", FIRST_LOOK, FIRST_LOOK, error_share=0.8)
+    for first, last in [(18, 27), (28, 31)]:
+        lived = (date(2013, 5, first), date(2013, 5, last))
+        world.live(*lived)
+        world.scored(2, "champion", *lived, error_share=0.8)
+        world.scored(1, "predecessor", *lived)
+        challenged = (max(lived[0], date(2013, 5, 19)), lived[1])
+        world.scored(3, "challenger", *challenged, error_share=0.7)
+        world.decide()
+    lived_through = world.warehouse.dicts(decisions)
+    compared = {row["comparison"] for row in lived_through if row["look_number"] is not None}
+    assert compared == {"challenger", "predecessor"}
+    world.decide("--full-refresh")
+    assert world.warehouse.dicts(decisions) == lived_through
+    world.warehouse.execute("update intermediate.task_policy set planned_looks = 4")
+
+
 def test_a_period_asked_for_but_not_built_is_not_judged_until_it_is_built(world: World) -> None:
     last_look = date(2013, 6, 7)
     start(world, last=last_look - timedelta(days=1))
@@ -595,25 +646,107 @@ def test_a_period_asked_for_but_not_built_is_not_judged_until_it_is_built(world:
     assert world.warehouse.execute(role_ends) == [(last_look + timedelta(days=1),)]
 
 
+@pytest.fixture
+def unsound(world: World) -> Iterator[Callable[[str], list[dict[str, Any]]]]:
+    """Change the policy by SQL, and return the rows with which its test then fails."""
+    warehouse = world.warehouse
+    tables = ("policy.policy", "intermediate.declared_metrics", "intermediate.declared_guardrails")
+    before = {table: warehouse.dicts(f"select * from {table}") for table in tables}
+
+    def change(sql: str) -> list[dict[str, Any]]:
+        warehouse.execute(sql)
+        with pytest.raises(AssertionError, match="policy_is_sound"):
+            warehouse.dbt("test", "--select", "policy_is_sound", "--store-failures")
+        return warehouse.dicts("from dbt_test__audit.policy_is_sound order by all")
+
+    yield change
+    warehouse.execute("drop schema if exists dbt_test__audit cascade")
+    for table, rows in before.items():
+        warehouse.execute(f"delete from {table}")
+        warehouse.insert(table, rows)
+
+
+SET = "update policy.policy set"
+NOT_A_SHARE = "the value is not a number from 0.0 to 1.0"
+NO_BOUNDARY = "sequential_boundaries has no boundary of every look at the alpha of this task"
+INCOMPLETE = "unit, reason or source is missing"
+
+
 @pytest.mark.parametrize(
-    "change",
+    ("change", "rule", "task", "problem"),
     [
-        "delete from policy.policy where rule = 'alpha'",
-        "update policy.policy set value = 'nan' where rule = 'cool_down_days'",
-        "update policy.policy set task = 'flight_dely' where task = 'flight_delay'",
-        "update policy.policy set rule = 'cooldown' where rule = 'cool_down_days'",
+        (
+            "delete from policy.policy where rule = 'cool_down_days'",
+            *("cool_down_days", "*", "the rule is missing for all tasks"),
+        ),
+        (
+            "insert into policy.policy select 'cooldown', * exclude (rule) from policy.policy"
+            " where rule = 'cool_down_days'",
+            *("cooldown", "*", "nothing reads a rule of this name"),
+        ),
+        (
+            f"{SET} task = 'flight_dely' where rule = 'windows_per_look' and task <> '*'",
+            *("windows_per_look", "flight_dely", "no declared task has this name"),
+        ),
+        (
+            "insert into policy.policy from policy.policy where rule = 'cool_down_days'",
+            *("cool_down_days", "*", "the rule is given 2 times for this task"),
+        ),
+        (
+            f"{SET} value = 'nan' where rule = 'slice_margin_share'",
+            *("slice_margin_share", "*", NOT_A_SHARE),
+        ),
+        (
+            f"{SET} value = 'inf' where rule = 'slice_margin_share'",
+            *("slice_margin_share", "*", NOT_A_SHARE),
+        ),
+        (
+            f"{SET} value = null where rule = 'slice_margin_share'",
+            *("slice_margin_share", "*", NOT_A_SHARE),
+        ),
+        (
+            f"{SET} value = -0.01 where rule = 'rollback_margin_share'",
+            *("rollback_margin_share", "*", NOT_A_SHARE),
+        ),
+        (
+            f"{SET} value = 1.5 where rule = 'min_coverage_share'",
+            *("min_coverage_share", "*", NOT_A_SHARE),
+        ),
+        (
+            f"{SET} value = 6.5 where rule = 'cool_down_days'",
+            *("cool_down_days", "*", "the value is not a whole number from 0.0 to 36500.0"),
+        ),
+        (f"{SET} reason = ' ' where rule = 'alpha'", "alpha", "*", INCOMPLETE),
+        (f"{SET} source = null where rule = 'alpha'", "alpha", "*", INCOMPLETE),
+        (f"{SET} unit = null where rule = 'alpha'", "alpha", "*", INCOMPLETE),
+        (f"{SET} value = 5 where rule = 'planned_looks'", "planned_looks", "*", NO_BOUNDARY),
+        (f"{SET} value = 0.01 where rule = 'alpha'", "planned_looks", "*", NO_BOUNDARY),
+        (
+            f"insert into intermediate.declared_metrics values ('{TASK}', 'rocauc', false)",
+            *("metric rocauc", TASK, "a task of kind regression is not judged by this metric"),
+        ),
+        (
+            f"update intermediate.declared_guardrails set margin = -0.1 where task = '{TASK}'",
+            *("guardrail squared_error", TASK, "the margin is not a number of 0 or more"),
+        ),
     ],
-    ids=["a missing rule", "no number", "an unknown task", "an unknown rule"],
 )
-def test_an_incomplete_policy_fails_by_name(world: World, change: str) -> None:
-    complete = ("test", "--select", "policy_rules_are_complete")
-    world.warehouse.dbt(*complete)
-    rules = world.warehouse.dicts("select * from policy.policy")
-    world.warehouse.execute(change)
-    with pytest.raises(AssertionError, match="policy_rules_are_complete"):
-        world.warehouse.dbt(*complete)
-    world.warehouse.execute("delete from policy.policy")
-    world.warehouse.insert("policy.policy", rules)
+def test_an_unsound_policy_fails_by_name(
+    unsound: Callable[[str], list[dict[str, Any]]],
+    change: str,
+    rule: str,
+    task: str,
+    problem: str,
+) -> None:
+    found = [(row["rule"], row["task"], row["problem"]) for row in unsound(change)]
+    assert set(found) == {(rule, task, problem)}
+
+
+def test_looks_of_unknown_number_need_no_boundary(world: World) -> None:
+    sql = "update policy.policy set value = {} where rule = 'planned_looks'"
+    for planned_looks in (0, 8, 4):
+        world.warehouse.execute(sql.format(planned_looks))
+        world.warehouse.dbt("test", "--select", "policy_is_sound")
 
 
 def _break_squared_error(value: float | None) -> Change:
@@ -713,6 +846,141 @@ def test_of_two_better_challengers_the_better_one_is_promoted_with_alpha_split(
     assert (other["verdict"], other["reason_codes"]) == ("hold", ["other_challenger_better"])
 
 
+def test_looks_of_unknown_number_are_taken_at_every_new_window(always_valid_world: World) -> None:
+    world = always_valid_world
+    start(world, error_share=0.8, last=date(2013, 5, 20))
+    world.metrics(1, "model", absolute_error=20.0, squared_error=900.0)
+    world.decide()
+    assert world.decision(date(2013, 5, 16))["reason_codes"] == ["too_few_windows"]
+    rows = [world.decision(day) for day in days(FIRST_LOOK, date(2013, 5, 20))]
+    assert [row["look_number"] for row in rows] == [1, 2, 3, 4]
+    assert [row["window_count"] for row in rows] == [7, 8, 9, 10]
+    assert {row["verdict"] for row in rows} == {"promote"}
+    first = rows[0]
+    assert (first["sequential_method"], first["planned_looks"]) == ("always_valid", 0)
+    assert (first["boundary_z"], first["information_share"]) == (None, None)
+    # One error planned for the whole trial: half a minute is decidable there, two-sided 2a/(1+a).
+    level = 2 * 0.05 / 1.05
+    c = -2 * math.log(level) + math.log(1 - 2 * math.log(level))
+    multiplier = math.sqrt((1 + c) / c * (math.log(1 + c) - 2 * math.log(level)))
+    (planned,) = {row["planned_standard_error"] for row in rows}
+    assert planned == pytest.approx(0.5 / multiplier, rel=1e-9)
+    for row in rows:
+        error = row["primary_standard_error"]
+        k = c * (row["planned_standard_error"] / error) ** 2
+        z = math.sqrt((1 + k) / k * (math.log(1 + k) - 2 * math.log(level)))
+        # Student's t of as many degrees of freedom, wider than the normal quantile z.
+        assert row["critical_value"] > z
+        half_width = row["critical_value"] * error
+        assert row["primary_lower_bound"] == pytest.approx(row["primary_delta"] - half_width)
+
+
+def test_a_trial_of_unknown_looks_ends_after_its_days(always_valid_world: World) -> None:
+    world = always_valid_world
+    start(world, last=date(2013, 6, 10))
+    world.metrics(1, "model", absolute_error=20.0, squared_error=900.0)
+    world.decide()
+    last = world.decision(date(2013, 6, 7))
+    assert (last["verdict"], last["reason_codes"]) == ("hold", ["not_proven_better"])
+    assert last["look_number"] == 22
+    # Version 2 became a challenger on 9 May; on the thirtieth day after it is none any more.
+    assert world.decision(date(2013, 6, 8), None)["reason_codes"] == ["no_challenger"]
+
+
+def test_without_a_holdout_value_an_always_valid_look_decides_nothing(
+    always_valid_world: World,
+) -> None:
+    start(always_valid_world, error_share=0.8)
+    always_valid_world.decide()
+    row = always_valid_world.decision(FIRST_LOOK)
+    assert row["verdict"] == "no_decision"
+    assert row["reason_codes"] == ["no_boundary", "no_standard_error"]
+
+
+def test_a_harmful_promotion_is_taken_back_at_a_look_nobody_planned(
+    always_valid_world: World,
+) -> None:
+    world = always_valid_world
+    world.live(date(2013, 5, 1), FIRST_LOOK)
+    world.version(1, date(2013, 5, 1))
+    world.version(2, date(2013, 5, 2))
+    world.metrics(2, "model", absolute_error=20.0, squared_error=900.0)
+    world.act(date(2013, 5, 1), 1, None, wait=0)
+    world.act(date(2013, 5, 8), 2, 1)
+    world.scored(1, "predecessor", date(2013, 5, 9), date(2013, 5, 16))
+    world.scored(2, "champion", date(2013, 5, 9), date(2013, 5, 16), error_share=1.5)
+    world.decide()
+    row = world.decision(FIRST_LOOK, 1)
+    assert (row["verdict"], row["reason_codes"]) == (
+        "rollback",
+        ["guardrail_breached", "primary_worse"],
+    )
+    assert row["planned_standard_error"] is not None
+
+
+def _worsen_squared_error(columns: dict[str, Any], ordinal: int) -> None:
+    columns["squared_error"] = columns["squared_error"] + 500.0
+
+
+def test_a_predecessor_that_is_worse_in_another_metric_is_not_brought_back(world: World) -> None:
+    world.live(date(2013, 5, 1), FIRST_LOOK)
+    world.version(1, date(2013, 5, 1))
+    world.version(2, date(2013, 5, 2))
+    world.act(date(2013, 5, 1), 1, None, wait=0)
+    world.act(date(2013, 5, 8), 2, 1)
+    scored = (date(2013, 5, 9), date(2013, 5, 16))
+    world.scored(1, "predecessor", *scored, error_share=0.8, change=_worsen_squared_error)
+    world.scored(2, "champion", *scored)
+    world.decide()
+    row = world.decision(FIRST_LOOK, 1)
+    (primary,) = world.checks(FIRST_LOOK, check_name="rollback_primary")
+    assert primary["is_passed"]
+    assert row["verdict"] == "hold"
+    assert "metric_worse" in row["reason_codes"]
+
+
+CHAMPION, CHECKS = "decisions.decide_champion", "decisions.decide_checks"
+TAMPERING = (
+    f"update {CHAMPION} set verdict = 'hold' where as_of_date = '{FIRST_LOOK}'",
+    f"update {CHAMPION} set code_commit = 'other' where as_of_date = '2013-05-10'",
+    f"update {CHAMPION} set decision_id = 'x' where as_of_date = '2013-05-10'",
+    f"update {CHECKS} set delta = delta + 0.001 where check_name = 'primary'",
+    f"update {CHECKS} set is_passed = not is_passed where check_name = 'coverage'",
+    f"delete from {CHECKS} where check_name = 'guardrail'",
+    f"insert into {CHECKS} select * replace ('copy' as slice) from {CHECKS}"
+    " where check_name = 'primary'",
+    f"delete from {CHAMPION} where as_of_date = '2013-05-10'",
+    f"update {CHAMPION} set as_of_date = case as_of_date when date '2013-05-10'"
+    " then date '2013-05-11' else date '2013-05-10' end"
+    " where as_of_date in ('2013-05-10', '2013-05-11')",
+)
+
+
+def test_the_chain_breaks_when_a_row_is_edited_taken_out_added_or_swapped(world: World) -> None:
+    start(world, error_share=0.8)
+    judgements = [
+        {"task": TASK, "as_of_date": day, "code_commit": "c", "decision_sql_sha256": "s"}
+        for day in days(date(2013, 5, 9), FIRST_LOOK)
+    ]
+    world.warehouse.insert("recorded.judgements", judgements)
+    world.decide()
+    assert world.decision(date(2013, 5, 8), None)["code_commit"] is None
+    assert world.decision(FIRST_LOOK)["decision_sql_sha256"] == "s"
+    whole = ("test", "--select", "decide_champion,test_name:decision_chain_is_whole")
+    world.warehouse.dbt(*whole)
+    before = {
+        table: world.warehouse.dicts(f"select * from {table}") for table in (CHAMPION, CHECKS)
+    }
+    for change in TAMPERING:
+        world.warehouse.execute(change)
+        with pytest.raises(AssertionError, match="decision_chain_is_whole"):
+            world.warehouse.dbt(*whole)
+        for table, rows in before.items():
+            world.warehouse.execute(f"delete from {table}")
+            world.warehouse.insert(table, rows)
+    world.warehouse.dbt(*whole)
+
+
 def test_training_waits_for_a_comparison_and_follows_the_schedule(world: World) -> None:
     start(world, last=date(2013, 6, 8))
     world.decide()
@@ -744,54 +1012,3 @@ def test_realised_quality_below_the_holdout_asks_for_training(
     assert ("quality_decay" in row["reason_codes"]) is is_decayed
     assert row["quality_window_count"] == 7
     assert row["realised_value"] == pytest.approx(16.7, abs=1.0)
-
-
-def test_drift_counts_only_where_it_stays_and_matters(world: World) -> None:
-    day = date(2013, 5, 6)
-    world.live(date(2013, 5, 1), day)
-    world.version(1, date(2013, 5, 1))
-    world.act(date(2013, 5, 1), 1, None, wait=0)
-    world.warehouse.insert(
-        "recorded.feature_importances",
-        [
-            {"task": TASK, "model_version": 1, "feature": feature, "importance": importance}
-            for feature, importance in [("used", 1.0), ("unused", 0.001), ("once", 1.0)]
-        ],
-    )
-    severities = {day - timedelta(days=1): ("act", "act", "act"), day: ("act", "act", "warn")}
-    world.warehouse.insert(
-        "monitoring.mon_feature_drift",
-        [
-            {
-                "task": TASK,
-                "model_version": 1,
-                "as_of_date": window,
-                "feature": feature,
-                "severity": severity,
-            }
-            for window, of_features in severities.items()
-            for feature, severity in zip(("used", "unused", "once"), of_features, strict=True)
-        ],
-    )
-    world.decide()
-    row = world.retrain(day)
-    assert (row["verdict"], row["reason_codes"]) == ("retrain", ["feature_drift"])
-    assert row["drifted_features"] == ["used"]
-
-
-def test_drift_of_the_score_asks_for_training(world: World) -> None:
-    day = date(2013, 5, 4)
-    world.live(date(2013, 5, 1), day)
-    world.version(1, date(2013, 5, 1))
-    world.act(date(2013, 5, 1), 1, None, wait=0)
-    world.warehouse.insert(
-        "monitoring.mon_score_drift",
-        [{"task": TASK, "model_version": 1, "as_of_date": day, "severity": "act"}],
-    )
-    world.decide()
-    row = world.retrain(day)
-    assert (row["verdict"], row["reason_codes"]) == ("retrain", ["score_drift"])
-    assert world.retrain(day - timedelta(days=1))["reason_codes"] == [
-        "no_signal",
-        "quality_unknown",
-    ]

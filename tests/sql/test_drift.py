@@ -82,13 +82,24 @@ def test_a_side_without_rows_has_no_distance(macros):
 
 def test_small_drift_has_psi_of_eight_squared_hellinger_and_chi_square_over_the_sizes(macros):
     generator = np.random.default_rng(20170105)
-    reference = generator.multinomial(200_000, np.full(10, 0.1))
-    window = generator.multinomial(100_000, np.full(10, 0.1) + np.linspace(-0.004, 0.004, 10))
-    (row,) = named(macros, BINS, t=bins((reference, window)))
-    assert row["psi"] == pytest.approx(8 * row["hellinger_distance"] ** 2, rel=0.01)
-    assert row["psi"] == pytest.approx(8 * row["jensen_shannon_distance"] ** 2, rel=0.01)
-    sizes = 1 / 200_000 + 1 / 100_000
-    assert row["psi"] == pytest.approx(row["chi_square_statistic"] * sizes, rel=0.01)
+    groups = []
+    for bin_count in (2, 5, 10, 20):
+        for _ in range(5):
+            share = generator.dirichlet(np.full(bin_count, 20.0))
+            moved = share * (1 + generator.uniform(-0.04, 0.04, bin_count))
+            sizes = generator.integers(150_000, 400_000, 2)
+            groups.append(
+                (
+                    generator.multinomial(sizes[0], share),
+                    generator.multinomial(sizes[1], moved / moved.sum()),
+                )
+            )
+    for row in named(macros, BINS, t=bins(*groups)):
+        psi = row["psi"]
+        assert psi == pytest.approx(8 * row["hellinger_distance"] ** 2, rel=0.01)
+        assert psi == pytest.approx(8 * row["jensen_shannon_distance"] ** 2, rel=0.01)
+        sizes = 1 / row["reference_row_count"] + 1 / row["window_row_count"]
+        assert psi == pytest.approx(row["chi_square_statistic"] * sizes, rel=0.02)
 
 
 def test_psi_without_drift_passes_its_null_quantile_in_about_one_window_of_twenty(macros):
@@ -394,3 +405,192 @@ def test_half_the_usual_rows_alarm_from_the_fourth_window_on(warehouse):
     judge(warehouse)
     reasons = [row[2] for row in score_verdicts(warehouse)]
     assert reasons == ["no_drift", "no_drift", "no_drift", "no_drift", "row_count_changed"]
+
+
+def test_distances_do_not_depend_on_the_order_of_rows_nor_samples_on_a_duplicated_partition(macros):
+    generator = np.random.default_rng(20170108)
+    cells = bins((generator.integers(1, 90, 12), generator.integers(1, 90, 12)))
+    order = generator.permutation(12)
+    permuted = {name: [values[i] for i in order] for name, values in cells.items()}
+    (plain,), (other,) = named(macros, BINS, t=cells), named(macros, BINS, t=permuted)
+    assert plain == pytest.approx(other, rel=1e-12)
+
+    reference, values = generator.normal(size=500), generator.normal(size=80)
+    once = sample_tables([reference], [(0, values)])
+    twice = sample_tables([np.tile(reference, 2)], [(0, np.tile(values, 2))])
+    (single,), (double,) = named(macros, SAMPLES, **once), named(macros, SAMPLES, **twice)
+    for column in ("ks_statistic", "wasserstein_distance", "clipped_share", "out_of_range_share"):
+        assert single[column] == pytest.approx(double[column], rel=1e-9, abs=1e-12), column
+    # but twice the rows are twice the evidence: a duplicated partition is not harmless
+    assert double["ks_p_value"] <= single["ks_p_value"]
+
+
+@pytest.mark.parametrize(
+    ("reference", "window"),
+    [([1.0, 2.0], [1.5, 9.0]), ([3.0] * 40, [3.0] * 5), ([5.0, 6.0], [7.0])],
+    ids=["two values", "one value everywhere", "a window of one row"],
+)
+def test_the_smallest_samples_agree_with_scipy(macros, reference, window):
+    (row,) = named(macros, SAMPLES, **sample_tables([reference], [(0, window)]))
+    assert row["ks_statistic"] == pytest.approx(stats.ks_2samp(reference, window).statistic)
+    assert 0 <= row["ks_p_value"] <= 1
+    assert 0 <= row["out_of_range_p_value"] <= 1
+
+
+def test_the_chance_of_values_out_of_range_is_that_of_samples_without_drift(macros):
+    generator = np.random.default_rng(20170109)
+    size, rows = 400, 600
+    tables = sample_tables(
+        [generator.standard_cauchy(rows) for _ in range(300)],
+        [(number, generator.standard_cauchy(size)) for number in range(300)],
+    )
+    found = named(macros, SAMPLES, **tables)
+    counts = np.array([round(row["out_of_range_share"] * size) for row in found])
+    p_values = np.array([row["out_of_range_p_value"] for row in found])
+    # heavy tails or not, the count beyond both ends is negative binomial with two ends
+    assert p_values == pytest.approx(stats.nbinom.sf(counts - 1, 2, rows / (rows + size)), rel=1e-9)
+    for level in (0.05, 0.2):
+        assert (p_values <= level).mean() <= level + 3 * math.sqrt(level * (1 - level) / 300)
+
+
+AUC = "{{ counted_auc('t', ['g']) }} order by g"
+
+
+def counted(*groups):
+    """Columns of a relation of counted scores: groups of (reference scores, window scores)."""
+    rows = []
+    for number, (reference, window_scores) in enumerate(groups):
+        for value in np.unique([*reference, *window_scores]):
+            sides = [int(np.sum(np.asarray(side) == value)) for side in (reference, window_scores)]
+            rows.append((number, float(value), *sides))
+    return dict(
+        zip(
+            ("g", "score", "reference_row_count", "window_row_count"),
+            map(list, zip(*rows, strict=True)),
+            strict=True,
+        )
+    )
+
+
+def placement_auc(reference, window_scores):
+    """DeLong's estimate and standard error from placement values, pair by pair."""
+    wins = np.sign(np.subtract.outer(window_scores, reference)) / 2 + 0.5
+    placements = wins.mean(axis=1), wins.mean(axis=0)
+    variance = sum(np.var(p, ddof=1) / len(p) for p in placements)
+    return wins.mean(), math.sqrt(variance)
+
+
+def test_the_counted_auc_agrees_with_placement_values_with_ties_in_any_order_of_rows(macros):
+    generator = np.random.default_rng(20170110)
+    groups = [
+        (generator.normal(size=700), generator.normal(0.3, 1, 90)),
+        (np.round(generator.normal(size=300), 1), np.round(generator.normal(size=200), 1)),
+        (np.zeros(50), np.zeros(60)),
+        (np.array([0.1, 0.2]), np.array([0.15, 0.3])),
+        (generator.standard_cauchy(100), 5 + generator.standard_cauchy(100)),
+    ]
+    columns = counted(*groups)
+    order = generator.permutation(len(columns["g"]))
+    columns = {name: [values[i] for i in order] for name, values in columns.items()}
+    for row, (reference, scores) in zip(named(macros, AUC, t=columns), groups, strict=True):
+        expected, standard_error = placement_auc(np.asarray(reference), np.asarray(scores))
+        assert row["roc_auc"] == pytest.approx(expected, rel=1e-12)
+        assert row["standard_error"] == pytest.approx(standard_error, rel=1e-9, abs=1e-9)
+        assert (row["reference_row_count"], row["window_row_count"]) == (
+            len(reference),
+            len(scores),
+        )
+
+
+def test_one_side_alone_has_no_auc_and_a_single_row_no_standard_error(macros):
+    columns = counted(([0.1, 0.2], []), ([], [0.5]), ([0.1, 0.2], [0.3]))
+    rows = [(r["roc_auc"], r["standard_error"]) for r in named(macros, AUC, t=columns)]
+    assert rows == [(None, None), (None, None), (1.0, None)]
+
+
+def except_from_drift(warehouse, feature, is_constant_expected):
+    warehouse.execute("delete from policy.drift_exceptions")
+    warehouse.insert(
+        "policy.drift_exceptions",
+        [
+            {
+                "task": TASK,
+                "feature": feature,
+                "is_constant_expected": is_constant_expected,
+                "reason": "a test",
+            }
+        ],
+    )
+
+
+def test_an_excepted_feature_may_shift_but_not_vanish_nor_stand_still(warehouse):
+    shifted = window(spend=[51 + row % 50 for row in range(200)])
+    still, lost = window(spend=[7] * 200), window(spend=[None] * 200)
+    plant(warehouse, [shifted, still, still, still, lost])
+    except_from_drift(warehouse, "spend", is_constant_expected=False)
+    judge(warehouse)
+    assert [row[1:3] for row in verdicts(warehouse, "spend")] == [
+        ("none", "excepted"),
+        ("warn", "constant"),
+        ("warn", "constant"),
+        ("act", "constant"),
+        ("act", "all_null"),
+    ]
+
+
+def test_a_feature_whose_windows_hold_one_value_by_nature_alarms_only_when_it_is_gone(warehouse):
+    plant(warehouse, [window(spend=[7] * 200), window(spend=[None] * 200)])
+    except_from_drift(warehouse, "spend", is_constant_expected=True)
+    judge(warehouse)
+    assert [row[1:3] for row in verdicts(warehouse, "spend")] == [
+        ("none", "excepted"),
+        ("act", "all_null"),
+    ]
+
+
+def test_values_beyond_the_reference_warn_though_no_bin_moves_and_act_when_many_stay(warehouse):
+    def beyond(count):  # the values of the last decile, far out: the bins see no difference
+        values = [1 + row % 100 for row in range(200)]
+        highest = sorted(range(200), key=lambda row: -values[row])[:count]
+        return window(spend=[1e6 if row in highest else v for row, v in enumerate(values)])
+
+    plant(warehouse, [beyond(1), beyond(6), beyond(16), beyond(16)])
+    judge(warehouse)
+    assert [row[1:3] for row in verdicts(warehouse, "spend")] == [
+        ("none", "no_drift"),  # 1 of 200: 0.5 %
+        ("warn", "out_of_range"),
+        ("warn", "out_of_range"),
+        ("act", "out_of_range"),  # the third alarm of five, and 8 % of the rows
+    ]
+
+
+def test_the_window_of_a_champion_is_judged_as_a_whole_by_its_domain_scores(warehouse):
+    plant(warehouse, [window()] * 5)
+    key = {"task": TASK, "model_version": 1}
+    # 200 rows each side; a share of the window's stand above all of the reference's
+    for day, above in zip(SUNDAYS[:4], (0, 30, 30, 30), strict=True):
+        warehouse.insert(
+            "recorded.domain_scores",
+            [
+                {**key, "as_of_date": day, "score": score_value}
+                | {"reference_row_count": reference_rows, "window_row_count": window_rows}
+                for score_value, reference_rows, window_rows in [
+                    (0.4, 100, 100 - above // 2),
+                    (0.5, 100, 100 - above // 2),
+                    (0.9, 0, above),
+                ]
+            ],
+        )
+    warehouse.dbt("run", "--select", "mon_domain_drift")
+    rows = warehouse.dicts("select * from monitoring.mon_domain_drift order by as_of_date")
+    assert [(r["status"], r["severity"], r["reason_code"]) for r in rows] == [
+        ("ok", "none", "no_drift"),
+        ("ok", "warn", "distribution_shifted"),
+        ("ok", "warn", "distribution_shifted"),
+        ("ok", "act", "distribution_shifted"),
+        ("insufficient", None, "not_compared"),
+    ]
+    assert rows[0]["roc_auc"] == 0.5
+    assert rows[1]["roc_auc"] == pytest.approx(0.5 + 0.15 / 2)  # 15 % of the rows above all
+    assert rows[4]["is_alarming"] is None
+    assert all(r["lower_bound"] < r["roc_auc"] < r["upper_bound"] for r in rows[:4])

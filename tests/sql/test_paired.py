@@ -64,6 +64,39 @@ def scored(rows: int, digits: int = 1, seed: int = 3) -> dict[str, Any]:
     }
 
 
+def test_the_two_way_error_agrees_with_numpy_and_is_never_below_either(macros: Any) -> None:
+    parts = losses(500)
+    ((both, by_unit, by_date),) = macros.rows(
+        """
+        with comparison as ({{ clustered_difference('parts', ['question'], '1E0') }})
+        select
+            {{ two_way('comparison', 'standard_error') }},
+            cluster_standard_error, date_standard_error
+        from comparison
+        """,
+        parts=parts,
+    )
+    difference = parts["champion_part"] - parts["challenger_part"]
+    influence = (difference - difference.mean()) / 500
+    units, dates = parts["cluster_id"], parts["as_of_date"].astype(str)
+    pairs = np.char.add(np.char.add(units, "|"), dates)
+    expected = [clustered_error(influence, groups) ** 2 for groups in (units, dates, pairs)]
+    variance = max(expected[0] + expected[1] - expected[2], expected[0], expected[1])
+    assert both == pytest.approx(np.sqrt(variance), rel=1e-9)
+    assert both >= max(by_unit, by_date)
+
+
+@pytest.mark.parametrize(
+    ("by_unit", "by_date", "by_pair", "expected"),
+    [(3.0, 4.0, 0.0, 5.0), (3.0, 4.0, 12.0, 4.0), (3.0, 4.0, None, None), (None, 4.0, 1.0, None)],
+)
+def test_two_way_needs_all_three_and_never_narrows(
+    macros: Any, by_unit: float, by_date: float, by_pair: float, expected: float | None
+) -> None:
+    columns = {"cluster_h": [by_unit], "date_h": [by_date], "cell_h": [by_pair]}
+    assert macros.value("select {{ two_way('t', 'h') }} from t", t=columns) == expected
+
+
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e9])
 def test_a_mean_difference_and_both_errors_agree_with_numpy(macros: Any, scale: float) -> None:
     parts = losses(500)

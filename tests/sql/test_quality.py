@@ -10,7 +10,10 @@ RANKING = """
     select g, roc_auc, roc_auc_standard_error, average_precision
     from ({{ ranking_metrics('t', ['g']) }}) order by g
 """
-RELIABILITY = "{{ reliability_table('t', ['g']) }} order by g, bin"
+RELIABILITY = """
+    select g, bin, row_count, mean_score, mean_label, standard_error, least_score, greatest_score
+    from ({{ reliability_table('t', ['g']) }}) as reliability order by g, bin
+"""
 
 
 def scored(**groups):
@@ -132,6 +135,27 @@ def test_reliability_bins_have_equal_mass_and_ties_share_a_bin(macros):
     assert len(macros.rows(RELIABILITY, t=scored(a=(np.full(40, 0.5), labels[:40])))) == 1
 
 
+def test_the_error_of_a_bins_mean_outcome_is_numpys_also_for_ties_and_large_outcomes(macros):
+    generator = np.random.default_rng(20170104)
+    scores = np.round(generator.random(400), 2)
+    shapes = {
+        "far_from_zero": 1e9 + generator.normal(size=400),
+        "heavy": generator.standard_t(2, 400),
+        "binary": (generator.random(400) < scores).astype(float),
+        "constant": np.full(400, 0.1),
+    }
+    rows = macros.rows(RELIABILITY, t=scored(**{n: (scores, y) for n, y in shapes.items()}))
+    assert len(rows) == 40
+    for name, _, count, _, mean, error, least, greatest in rows:
+        outcomes = shapes[name][(scores >= least) & (scores <= greatest)]
+        assert count == len(outcomes)
+        assert mean == pytest.approx(outcomes.mean(), rel=1e-12)
+        expected = outcomes.std(ddof=1) / math.sqrt(len(outcomes))
+        assert error == pytest.approx(expected, rel=1e-6, abs=1e-15), name
+    ((*_, error, _, _),) = macros.rows(RELIABILITY, t=scored(one=([0.5], [1])))
+    assert error is None
+
+
 def test_expected_calibration_error_and_spiegelhalter_follow_their_definitions(macros):
     scores, labels = hard_shapes()["continuous"]
     ece = macros.value(
@@ -214,7 +238,7 @@ def plant(warehouse, task, live_days, outcomes):
     if not known:
         warehouse.execute(OUTCOMES)
         warehouse.dbt("seed", "--select", "drift_thresholds")
-        warehouse.dbt("run", "--select", "declared_tasks")
+        warehouse.dbt("run", "--select", "declared_tasks", "outcomes")
     window = DAYS[task][0]
     ask(warehouse, task, live_days)
     build(warehouse, task, live_days)
@@ -297,6 +321,78 @@ def test_a_window_is_judged_when_it_has_matured_with_scikit_learns_figures(wareh
     before = warehouse.execute("from monitoring.mon_quality order by all")
     warehouse.dbt("run", "--select", "mon_quality")
     assert warehouse.execute("from monitoring.mon_quality order by all") == before
+
+
+CALIBRATION = """
+    select bin, row_count, mean_score, mean_label, standard_error, status
+    from monitoring.mon_calibration where judged_as_of_date = '{}' order by bin
+"""
+
+
+def calibration(warehouse, day):
+    warehouse.dbt("run", "--select", "mon_quality", "mon_calibration")
+    return warehouse.execute(CALIBRATION.format(day))
+
+
+def test_calibration_is_kept_by_window_in_bins_of_equal_mass(warehouse):
+    generator = np.random.default_rng(20170110)
+    scores = generator.random(200).clip(0.01, 0.99)
+    labels = (generator.random(200) < scores).astype(int)
+    outcomes = [churn(float(s), int(y)) for s, y in zip(scores, labels, strict=True)]
+    plant(warehouse, "household_churn", DAYS["household_churn"][:2], outcomes)
+    found = calibration(warehouse, "2017-07-30")
+    for (number, *figures), part in zip(found, np.array_split(np.argsort(scores), 10), strict=True):
+        error = labels[part].std(ddof=1) / math.sqrt(20)
+        expected = [20, scores[part].mean(), labels[part].mean(), error]
+        assert figures == [*(pytest.approx(value, rel=1e-9) for value in expected), "ok"], number
+    before = warehouse.execute("from monitoring.mon_calibration order by all")
+    warehouse.dbt("run", "--select", "mon_calibration")
+    assert warehouse.execute("from monitoring.mon_calibration order by all") == before
+    warehouse.dbt("run", "--full-refresh", "--select", "mon_calibration")
+    assert warehouse.execute("from monitoring.mon_calibration order by all") == before
+
+
+def test_a_window_with_late_labels_has_an_immature_calibration_and_a_later_one(warehouse):
+    on_time = [churn(0.25, number % 4 == 0) for number in range(30)]
+    late = [churn(0.25, 1, known_at="2017-08-06") for _ in range(10)]
+    plant(warehouse, "household_churn", DAYS["household_churn"], on_time + late)
+    ((*_, count, _, share, _, status),) = calibration(warehouse, "2017-07-30")
+    assert (count, share, status) == (30, pytest.approx(8 / 30), "immature")
+    ((*_, count, _, share, _, status),) = calibration(warehouse, "2017-08-06")
+    assert (count, share, status) == (40, pytest.approx(18 / 40), "ok")
+
+
+def test_calibration_of_a_regression_and_of_classes(warehouse):
+    delays = [
+        {
+            "kind": "regression",
+            "score": float(number),
+            "label_value": 2.0 * number,
+            "label_known_at": "2013-07-04",
+            "absolute_error": float(number),
+            "slices": [],
+        }
+        for number in range(40)
+    ]
+    plant(warehouse, "flight_delay", DAYS["flight_delay"], delays)
+    classes = [
+        {
+            "kind": "multiclass",
+            "score": 0.5,
+            "label_class": "b",
+            "label_known_at": "2017-07-30",
+            "log_loss": math.log(2),
+            "error_rate": float(number % 4 == 0),
+            "slices": [],
+        }
+        for number in range(29)
+    ]
+    plant(warehouse, "household_churn", DAYS["household_churn"][:2], classes)
+    first, *_, last = calibration(warehouse, "2013-07-04")
+    assert first[:4] == (0, 4, 1.5, 3.0)
+    assert last[:4] == (9, 4, 37.5, 75.0)
+    ((*_, share, _, status),) = calibration(warehouse, "2017-07-30")
+    assert (share, status) == (pytest.approx(21 / 29), "insufficient")
 
 
 def test_late_labels_leave_a_window_immature_and_restate_it_in_new_rows(warehouse):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy.stats import multivariate_normal, norm
 
@@ -60,6 +61,14 @@ def test_look_numbers_count_from_the_first_look_up_to_the_planned_ones(macros: A
     assert [look for (look,) in rows] == [0, 0, 1, 1, 2, 3, 4, 4]
 
 
+def test_looks_of_unknown_number_come_with_every_window(macros: Any) -> None:
+    rows = macros.rows(
+        "select {{ look_number('n', '7', '2', '0') }} from counts order by n",
+        counts={"n": [0, 6, 7, 8, 9, 99]},
+    )
+    assert [look for (look,) in rows] == [0, 0, 1, 2, 3, 93]
+
+
 def test_the_always_valid_half_width_is_the_formula(macros: Any) -> None:
     alpha, planned = 0.05, 0.4
     errors = [0.05, 0.4, 3.0]
@@ -84,3 +93,77 @@ def test_the_always_valid_half_width_needs_finite_errors_above_zero(macros: Any)
         " (null)) as v (se)"
     )
     assert rows == [(None,)] * 5
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.025, 0.01])
+def test_the_planned_effect_is_just_decidable_at_the_planned_error(
+    macros: Any, alpha: float
+) -> None:
+    ((planned, half_width),) = macros.rows(
+        "select planned, {{ always_valid_z('planned', 'planned', 'a') }} * planned from (select"
+        " {{ planned_standard_error('effect', 'a') }} as planned, a from given) as plans",
+        given={"effect": [0.3], "a": [alpha]},
+    )
+    assert half_width == pytest.approx(0.3, rel=1e-12)
+    level = 2 * alpha / (1 + alpha)
+    c = -2 * log(level) + log(1 - 2 * log(level))
+    assert planned == pytest.approx(0.3 / sqrt((1 + c) / c * (log(1 + c) - 2 * log(level))))
+
+
+@pytest.mark.parametrize("effect", [0.0, -1.0, float("nan"), float("inf"), None])
+def test_no_error_is_planned_for_an_effect_that_is_none(macros: Any, effect: float | None) -> None:
+    given = pa.table({"effect": pa.array([effect], pa.float64())})
+    sql = "select {{ planned_standard_error('effect', '5E-2') }} from given"
+    assert macros.value(sql, given=given) is None
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), None])
+def test_an_always_valid_interval_needs_two_errors_above_0(
+    macros: Any, value: float | None
+) -> None:
+    given = pa.table(
+        {"broken": pa.array([value], pa.float64()), "sound": pa.array([0.1], pa.float64())}
+    )
+    for error, planned in [("broken", "sound"), ("sound", "broken")]:
+        sql = f"select {{{{ always_valid_z('{error}', '{planned}', '5E-2') }}}} from given"
+        assert macros.value(sql, given=given) is None
+
+
+@pytest.mark.parametrize("planned_share", [0.3, 1.0, 3.0], ids=["small", "as planned", "large"])
+def test_equal_versions_are_promoted_at_most_at_alpha_by_looks_at_every_window(
+    macros: Any, planned_share: float
+) -> None:
+    """Histories of daily means around 0, the error from so many days: the t of few days counts."""
+    histories, last = 2_000, 60
+    daily = np.random.default_rng(7).normal(0, 1, (histories, last))
+    counts = np.arange(1, last + 1)
+    means = daily.cumsum(axis=1) / counts
+    squares = (daily**2).cumsum(axis=1) / counts
+    with np.errstate(invalid="ignore", divide="ignore"):
+        errors = np.sqrt((squares - means**2) / (counts - 1))
+    looks = slice(6, last)
+    (number,) = np.broadcast_arrays(counts, means)[:1]
+    share = macros.value(
+        """
+        select avg(cast(is_promoted as double)) from (
+            select bool_or(delta > t * error) as is_promoted
+            from (
+                select *, {{ student_t_critical_value('z', '(n - 1)') }} as t
+                from (
+                    select *, {{ always_valid_z('error', 'planned', '5E-2') }} as z from looks
+                ) as bounded
+            ) as corrected
+            group by history
+        ) as histories
+        """,
+        looks={
+            "history": np.repeat(np.arange(histories), last - 6),
+            "n": number[:, looks].ravel(),
+            "delta": means[:, looks].ravel(),
+            "error": errors[:, looks].ravel(),
+            # An error that is reached after 30 days, or long before, or long after.
+            "planned": np.full(histories * (last - 6), planned_share / sqrt(30)),
+        },
+    )
+    assert share <= 0.05 + 3 * sqrt(0.05 * 0.95 / histories)
+    assert share >= 0.002, "an interval that never errs would be useless"

@@ -260,7 +260,8 @@ class TestPredictions:
         self.connection, self.folder = connection, folder
         connection.execute(
             "create table recorded.predictions_churn as "
-            "select household_id, as_of_date, 1 as model_version, visits / 10 as score "
+            "select household_id, as_of_date, 1 as model_version, visits / 10 as score, "
+            "case when household_id > 50 then 5e-1 end as expected_absolute_error "
             "from households where as_of_date = date '2017-09-03'"
         )
 
@@ -297,6 +298,17 @@ class TestPredictions:
         with pytest.raises(JudgementFailed, match=rule):
             self.judge(kind=kind)
         assert kept(self.connection) == [("predictions", "5", [rule])]
+
+    @pytest.mark.parametrize("value", ["-0.5", "'nan'", "'inf'"])
+    def test_an_expected_error_that_is_none_is_refused_and_kept(self, value):
+        self.connection.execute(
+            "update recorded.predictions_churn"
+            f" set expected_absolute_error = {value} where household_id = 5"
+        )
+        with pytest.raises(JudgementFailed, match="expected_absolute_error_in_range"):
+            self.judge(kind="regression")
+        broken = [("predictions", "5", ["expected_absolute_error_in_range"])]
+        assert kept(self.connection) == broken
 
     def test_a_regression_may_predict_any_number(self):
         self.connection.execute("update recorded.predictions_churn set score = -60")

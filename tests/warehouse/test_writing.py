@@ -123,6 +123,16 @@ def spoiled(value):
     return score
 
 
+def with_errors(score, errors=None):
+    """Return a scoring function of a regression: the same scores, and the errors to expect."""
+
+    def score_both(batch):
+        expected = pa.array(errors or [None] * len(batch), pa.float64())
+        return {**score(batch), "expected_absolute_error": expected}
+
+    return score_both
+
+
 @pytest.mark.parametrize(
     ("kind", "value", "fault"),
     [
@@ -134,9 +144,34 @@ def spoiled(value):
 )
 def test_a_wrong_score_is_refused_by_key_and_nothing_is_written(connection, kind, value, fault):
     make_scoring_set(connection, 100, kind)
+    score = with_errors(spoiled(value)) if kind == "regression" else spoiled(value)
     with pytest.raises(ScoresRefused, match=f"{fault}.*entity_id = 7, shop = shop 0"):
-        write_partition(connection, PARTITION, **arguments(kind=kind, score=spoiled(value)))
+        write_partition(connection, PARTITION, **arguments(kind=kind, score=score))
     assert recorded_rows(connection) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
+def test_a_wrong_expected_error_is_refused_by_key(connection, value):
+    make_scoring_set(connection, 100, "regression")
+    score = with_errors(spoiled(0.5), [0.0, None] * 4 + [value] + [1.0] * 91)
+    with pytest.raises(ScoresRefused, match=r"expected_absolute_error.*entity_id = 8"):
+        write_partition(connection, PARTITION, **arguments(kind="regression", score=score))
+    assert recorded_rows(connection) == (0, 0, 0)
+
+
+def test_the_expected_errors_of_a_regression_are_written_beside_its_scores(connection):
+    make_scoring_set(connection, 4, "regression")
+    score = with_errors(lambda batch: {"score": batch["share"]}, [0.0, None, 2.5, 1.0])
+    write_partition(connection, PARTITION, **arguments(kind="regression", score=score))
+    assert connection.execute(
+        "select score, expected_absolute_error from recorded.predictions_toy order by entity_id"
+    ).fetchall() == [(0.0, 0.0), (0.25, None), (0.5, 2.5), (0.75, 1.0)]
+
+
+def test_a_regression_without_the_expected_errors_is_refused(connection):
+    make_scoring_set(connection, 4, "regression")
+    with pytest.raises(ScoresRefused, match="takes score, expected_absolute_error"):
+        write_partition(connection, PARTITION, **arguments(kind="regression"))
 
 
 def test_a_wrong_score_in_a_later_block_leaves_the_older_partition_whole(scoring_set):
@@ -306,7 +341,8 @@ def judge_of(connection, folder, kind):
 
 
 def doubled(batch):
-    return {"score": pa.array(batch["share"].to_numpy() * 2)}
+    scores = {"score": pa.array(batch["share"].to_numpy() * 2)}
+    return with_errors(lambda _: scores)(batch)
 
 
 def validations(connection):
@@ -339,7 +375,8 @@ def test_a_failed_judgement_leaves_no_prediction_and_no_manifest_row(connection,
 def test_a_failed_judgement_leaves_the_older_partition_whole(connection, tmp_path):
     make_scoring_set(connection, 1000, "regression")
     judge = judge_of(connection, tmp_path, "binary")
-    given = arguments(kind="regression", judge=judge)
+    score = with_errors(lambda batch: {"score": batch["share"]})
+    given = arguments(kind="regression", judge=judge, score=score)
     write_partition(connection, PARTITION, **given)
     with pytest.raises(JudgementFailed):
         write_partition(connection, PARTITION, **given | {"score": doubled, "engine": "sql"})

@@ -14,6 +14,8 @@ from warehouse.sources import Rule
 
 __all__ = ["judge_predictions"]
 
+ERROR = "expected_absolute_error"
+
 
 def judge_predictions(
     connection: duckdb.DuckDBPyConnection,
@@ -29,7 +31,8 @@ def judge_predictions(
     """Judge the predictions that a version made for a period, and record the judgement.
 
     Expected: as many rows as were scored; keys never null and unique; scores never null, NaN or
-    infinite, and from 0 to 1 where they are probabilities.
+    infinite, and from 0 to 1 where they are probabilities; the expected absolute error of a
+    regression null, or finite and not negative.
 
     Parameters
     ----------
@@ -60,7 +63,7 @@ def judge_predictions(
         f"select * from recorded.{quoted(f'predictions_{task}')} "
         f"where as_of_date = date '{as_of_date}' and model_version = {model_version}",
         key=entity_key,
-        features=["score"],
+        features=["score", *([ERROR] if kind == "regression" else [])],
     )
     low, high = (-1e300, 1e300) if kind == "regression" else (0.0, 1.0)
     rules = [
@@ -71,6 +74,9 @@ def judge_predictions(
         Rule("score_in_range", "ExpectColumnValuesToBeBetween",
              {"column": "score", "min_value": low, "max_value": high}),
     ]  # fmt: skip
+    if kind == "regression":
+        bounds = {"column": ERROR, "min_value": 0.0, "max_value": high}
+        rules.append(Rule(f"{ERROR}_in_range", "ExpectColumnValuesToBeBetween", bounds))
     has_columns = set(rows.columns) <= rows.types.keys()
     judgement, _ = judge(
         connection,
@@ -84,12 +90,13 @@ def judge_predictions(
     return settle(
         connection,
         judgement,
-        broken_rows=_broken_rows(entity_key, low, high) if has_columns else None,
+        broken_rows=_broken_rows(entity_key, low, high, kind) if has_columns else None,
         entity_key=entity_key,
     )
 
 
-def _broken_rows(entity_key: Sequence[str], low: float, high: float) -> str:
+def _broken_rows(entity_key: Sequence[str], low: float, high: float, kind: str) -> str:
+    is_wrong_error = f"not {ERROR} between 0 and {high:e}" if kind == "regression" else "false"
     key = ", ".join(quoted(name) for name in entity_key)
     is_null = " or ".join(f"{quoted(name)} is null" for name in entity_key)
     return f"""
@@ -102,7 +109,8 @@ def _broken_rows(entity_key: Sequence[str], low: float, high: float) -> str:
                         case when {is_null} then 'key_not_null' end,
                         case when count(*) over (partition by {key}) > 1 then 'key_unique' end,
                         case when score is null then 'score_not_null' end,
-                        case when not score between {low:e} and {high:e} then 'score_in_range' end
+                        case when not score between {low:e} and {high:e} then 'score_in_range' end,
+                        case when {is_wrong_error} then '{ERROR}_in_range' end
                     ],
                     lambda rule: rule is not null
                 ) as broken_rules

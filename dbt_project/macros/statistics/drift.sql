@@ -110,6 +110,9 @@
    reference's population standard deviation after clipping; NULL when that is 0.
    clipped_share, out_of_range_share: of the window, outside those quantiles / outside the
    reference's least and greatest value.
+   out_of_range_p_value: the chance of as many or more of them without drift. With q = M / (N + M), the
+   rows beyond either end are geometric in the limit of many rows, so for k of them it is
+   q^k (1 + k (1 - q)); equal values only make it larger than it need be.
    Domain: both samples have a value; without one the pair has no row. -#}
 {% macro sample_distances(windows, references, series, window_keys, reference_keys) %}
     {%- set in_window = window_keys | join(', ') %}
@@ -124,7 +127,11 @@
             then wasserstein / greatest(reference_deviation, 1e-300)
         end as wasserstein_distance,
         clipped_count / window_total as clipped_share,
-        out_of_range_count / window_total as out_of_range_share
+        out_of_range_count / window_total as out_of_range_share,
+        -- many rows out of range: exp() of less than -700 is 0 anyway
+        exp(greatest(-700e0, out_of_range_count * ln(window_total / (reference_total + window_total))))
+            * (1e0 + out_of_range_count * reference_total / (reference_total + window_total))
+            as out_of_range_p_value
     from (
         select
             {{ in_window }},
@@ -240,4 +247,66 @@
                 ) as clipped
             ) as centred
             group by {{ keys }}
+{%- endmacro %}
+
+{# ROC AUC of scores that tell two sides apart, from counts, one row per group. relation has the columns of
+   group_by, score (a number), reference_row_count and window_row_count, one row per distinct score.
+   roc_auc: share of pairs in which the window's row has the higher score, ties half
+   (sklearn.metrics.roc_auc_score with the window as positives).
+   standard_error: DeLong, DeLong and Clarke-Pearson 1988 from the placement values of both sides. It
+   takes rows as independent, and the scores as given: for scores that were learned out of fold it is too
+   small, by a factor of 1.2 at 1,500 rows and 1.4 at 50 (simulated).
+   Domain: both sides have rows, else NULL; the standard error needs two on each. -#}
+{% macro counted_auc(relation, group_by) %}
+    {%- set groups = group_by | join(', ') %}
+    select
+        {{ groups }},
+        cast(reference_total as bigint) as reference_row_count,
+        cast(window_total as bigint) as window_row_count,
+        case when reference_total > 0 and window_total > 0 then roc_auc end as roc_auc,
+        case when reference_total > 1 and window_total > 1
+            then sqrt(
+                greatest(0e0, window_squares - window_total * roc_auc * roc_auc)
+                / greatest(1e0, window_total - 1) / window_total
+                + greatest(0e0, reference_squares - reference_total * roc_auc * roc_auc)
+                / greatest(1e0, reference_total - 1) / reference_total
+            )
+        end as standard_error
+    from (
+        select
+            {{ groups }},
+            max(reference_total) as reference_total,
+            max(window_total) as window_total,
+            sum(window_count * window_placement) / greatest(1e0, max(window_total)) as roc_auc,
+            sum(window_count * window_placement * window_placement) as window_squares,
+            sum(reference_count * reference_placement * reference_placement) as reference_squares
+        from (
+            select
+                *,
+                -- of a window's row: share of the reference below it; of a reference's: of the window above it
+                (reference_upto - reference_count / 2) / greatest(1e0, reference_total)
+                    as window_placement,
+                (window_total - window_upto + window_count / 2) / greatest(1e0, window_total)
+                    as reference_placement
+            from (
+                select
+                    {{ groups }},
+                    cast(reference_row_count as double) as reference_count,
+                    cast(window_row_count as double) as window_count,
+                    cast(sum(reference_row_count) over upwards as double) as reference_upto,
+                    cast(sum(window_row_count) over upwards as double) as window_upto,
+                    cast(sum(reference_row_count) over (partition by {{ groups }}) as double)
+                        as reference_total,
+                    cast(sum(window_row_count) over (partition by {{ groups }}) as double)
+                        as window_total
+                from {{ relation }}
+                window upwards as (
+                    partition by {{ groups }}
+                    order by score
+                    rows between unbounded preceding and current row
+                )
+            ) as cumulative
+        ) as placements
+        group by {{ groups }}
+    ) as ranked
 {%- endmacro %}

@@ -9,12 +9,7 @@
 {% macro drift_statistics(subject) %}
 {%- set is_subject = "column_name = 'score'" if subject == 'score' else "column_name <> 'score'" %}
 thresholds as (
-    select
-        {%- for name in drift_threshold_names() %}
-        max(case when name = '{{ name }}' then threshold_value end) as {{ name }}
-        {{- ',' if not loop.last }}
-        {%- endfor %}
-    from {{ ref('drift_thresholds') }}
+    {{- drift_thresholds() }}
 ),
 
 scored_windows as (
@@ -318,6 +313,7 @@ drift_statistics as (
         sample_distances.wasserstein_distance,
         sample_distances.clipped_share,
         sample_distances.out_of_range_share,
+        sample_distances.out_of_range_p_value,
         special_cells.reference_null_count
             / cast(nullif(special_cells.reference_rows, 0) as double) as reference_null_share,
         special_cells.window_null_count / cast(nullif(special_cells.window_rows, 0) as double)
@@ -345,6 +341,16 @@ drift_statistics as (
 )
 {%- endmacro %}
 
+{# The seed drift_thresholds as one row, a column for each name. -#}
+{% macro drift_thresholds() %}
+    select
+        {%- for name in drift_threshold_names() %}
+        max(case when name = '{{ name }}' then threshold_value end) as {{ name }}
+        {{- ',' if not loop.last }}
+        {%- endfor %}
+    from {{ ref('drift_thresholds') }}
+{%- endmacro %}
+
 {# The names that drift_thresholds must hold; the data test of the seed reads them here. -#}
 {% macro drift_threshold_names() %}
     {{ return([
@@ -356,11 +362,16 @@ drift_statistics as (
         'null_share_change',
         'new_category_share_warn',
         'new_category_share_act',
+        'out_of_range_share_warn',
+        'out_of_range_share_act',
+        'domain_auc',
+        'domain_min_importance_share',
         'least_row_count_ratio',
         'greatest_row_count_ratio',
         'alarming_windows_to_act',
         'minimum_coverage_share',
         'minimum_labelled_rows',
+        'estimated_decay_share',
     ]) }}
 {% endmacro %}
 

@@ -65,12 +65,14 @@
    With c = champion_part - challenger_part, W the sum of weights, k the sample count:
        difference = sum(c) / W,   D_g = (sum over g of c - difference * weight) * k / W,
        variance = G / (G - 1) * sum over g of D_g^2,
-   once with g = cluster_id and once with g = as_of_date (Cameron and Miller 2015; for the AUC Obuchowski 1997).
+   once with g = cluster_id, once with g = as_of_date, and once with g = both, the cells that the two
+   have in common (Cameron and Miller 2015; for the AUC Obuchowski 1997).
    Columns: keys, champion_value, challenger_value, difference (champion - challenger), row_count,
    valid_row_count (rows whose parts are finite), cluster_count, cluster_standard_error, date_count,
-   date_standard_error. Fewer than two groups: that standard error is NULL. -#}
+   date_standard_error, cell_count, cell_standard_error. Fewer than two groups: that standard error is NULL. -#}
 {% macro clustered_difference(parts, keys, sample_count) %}
     {%- set by = keys | join(', ') %}
+    {%- set groupings = {'cluster': 'cluster_id', 'date': 'as_of_date', 'cell': 'cluster_id, as_of_date'} %}
     select
         {%- for key in keys %}
         totals.{{ key }},
@@ -80,10 +82,10 @@
         totals.difference,
         totals.row_count,
         totals.valid_row_count,
-        by_cluster_id.group_count as cluster_count,
-        by_cluster_id.standard_error as cluster_standard_error,
-        by_as_of_date.group_count as date_count,
-        by_as_of_date.standard_error as date_standard_error
+        {%- for name in groupings %}
+        by_{{ name }}.group_count as {{ name }}_count,
+        by_{{ name }}.standard_error as {{ name }}_standard_error{{ ',' if not loop.last }}
+        {%- endfor %}
     from (
         select
             {{ by }},
@@ -97,7 +99,7 @@
         from {{ parts }}
         group by {{ by }}
     ) as totals
-    {%- for grouping in ['cluster_id', 'as_of_date'] %}
+    {%- for name, grouping in groupings.items() %}
     left join (
         select
             {{ by }},
@@ -144,6 +146,6 @@
             ) as deviations
         ) as scaled
         group by {{ by }}
-    ) as by_{{ grouping }} using ({{ by }})
+    ) as by_{{ name }} using ({{ by }})
     {%- endfor %}
 {%- endmacro %}

@@ -87,7 +87,8 @@
 {# The reliability table: rows of a relation in bins of equal mass by score, one row per group and bin.
    relation: as for ranking_metrics. Equal scores share a bin, that of the middle of their ranks:
    floor(bin_count (rank - 1/2) / n) counted from 0, so the table does not depend on the rows' order.
-   Columns: bin, row_count, mean_score, mean_label, least_score, greatest_score. -#}
+   Columns: bin, row_count, mean_score, mean_label, standard_error (of mean_label, rows taken as
+   independent; NULL with one row), least_score, greatest_score. -#}
 {% macro reliability_table(relation, group_by, bin_count=10) %}
     {%- set groups = group_by | join(', ') %}
     select
@@ -95,33 +96,47 @@
         bin,
         cast(sum(score_rows) as bigint) as row_count,
         sum(score * score_rows) / sum(score_rows) as mean_score,
-        sum(score_positives) / sum(score_rows) as mean_label,
+        max(mean_label) as mean_label,
+        case when sum(score_rows) > 1
+            -- spread within each score, and of the scores about the bin: no large squares to subtract
+            then sqrt(sum(
+                score_rows * (score_variance + (score_mean - mean_label) * (score_mean - mean_label))
+            ) / greatest(1e0, sum(score_rows) - 1e0) / sum(score_rows))
+        end as standard_error,
         min(score) as least_score,
         max(score) as greatest_score
     from (
         select
             *,
-            cast(floor({{ bin_count }} * (rows_below - score_rows / 2) / total_rows) as integer) as bin
+            sum(score_mean * score_rows) over (partition by {{ groups }}, bin)
+            / sum(score_rows) over (partition by {{ groups }}, bin) as mean_label
         from (
             select
                 *,
-                sum(score_rows) over (
-                    partition by {{ groups }}
-                    order by score
-                    rows between unbounded preceding and current row
-                ) as rows_below,
-                sum(score_rows) over (partition by {{ groups }}) as total_rows
+                cast(floor({{ bin_count }} * (rows_below - score_rows / 2) / total_rows) as integer)
+                    as bin
             from (
                 select
-                    {{ groups }},
-                    score,
-                    cast(count(*) as double) as score_rows,
-                    cast(sum(label_value) as double) as score_positives
-                from {{ relation }}
-                where label_value is not null
-                group by {{ groups }}, score
-            ) as distinct_scores
-        ) as cumulative
+                    *,
+                    sum(score_rows) over (
+                        partition by {{ groups }}
+                        order by score
+                        rows between unbounded preceding and current row
+                    ) as rows_below,
+                    sum(score_rows) over (partition by {{ groups }}) as total_rows
+                from (
+                    select
+                        {{ groups }},
+                        score,
+                        cast(count(*) as double) as score_rows,
+                        avg(label_value) as score_mean,
+                        var_pop(label_value) as score_variance
+                    from {{ relation }}
+                    where label_value is not null
+                    group by {{ groups }}, score
+                ) as distinct_scores
+            ) as cumulative
+        ) as numbered
     ) as binned
     group by {{ groups }}, bin
 {%- endmacro %}

@@ -81,7 +81,9 @@ evidence as (
         primary_checks.upper_bound as primary_upper_bound,
         {{ round_significant('primary_checks.delta / nullif(primary_checks.standard_error, 0E0)') }} as z_statistic,
         primary_checks.critical_value,
+        questions.sequential_method,
         questions.boundary_z,
+        questions.planned_standard_error,
         questions.alpha,
         questions.challenger_count,
         case when questions.is_look and questions.comparison <> 'first_version' then questions.look_number end as look_number,
@@ -90,6 +92,10 @@ evidence as (
         questions.first_window_date,
         questions.last_window_date,
         questions.window_count,
+        case
+            when judged_samples.task is not null then questions.as_of_date
+            when questions.comparison = 'first_version' then challengers.cut_off_date
+        end as labels_known_by_date,
         judged_samples.row_count,
         judged_samples.labelled_count,
         {{ round_significant('judged_samples.labelled_count / nullif(cast(judged_samples.row_count as double), 0E0)') }}
@@ -100,7 +106,9 @@ evidence as (
         challengers.training_content_hash as challenger_training_hash,
         task_policy.policy_hash,
         judged_samples.rows_fingerprint,
-        hashed_checks.checks_hash
+        hashed_checks.checks_hash,
+        judgements.code_commit,
+        judgements.decision_sql_sha256
     from questions
     inner join {{ ref('declared_tasks') }} as declared_tasks using (task)
     inner join {{ ref('task_policy') }} as task_policy using (task)
@@ -128,6 +136,10 @@ evidence as (
             questions.task = hashed_checks.task
             and questions.as_of_date = hashed_checks.as_of_date
             and questions.challenger_version = hashed_checks.challenger_version
+    left join {{ source('recorded', 'judgements') }} as judgements
+        on
+            questions.task = judgements.task
+            and questions.as_of_date = judgements.as_of_date
 ),
 
 links as (

@@ -6,12 +6,20 @@ looks as (
     {{ looks_to_judge() }}
 ),
 
--- The quantiles: the look's boundary for what must be proven once, alpha for each single guardrail.
+-- The quantiles: the look's boundary for what is looked at again and again until it is proven (null where
+-- an always-valid interval takes its place), alpha for what must hold beside it.
 comparisons as (
     select
         comparisons.*,
         looks.comparison,
         looks.boundary_z,
+        case
+            when looks.sequential_method = 'always_valid' and declared_metrics.is_primary then looks.planned_standard_error
+            when looks.sequential_method = 'always_valid'
+                then {{ planned_standard_error(
+                    '(task_policy.planned_effect_share * abs(holdouts.metric_value))', 'task_policy.alpha') }}
+        end as planned_standard_error,
+        looks.alpha,
         task_policy.alpha_z,
         declared_tasks.kind,
         declared_metrics.is_primary,
@@ -25,6 +33,13 @@ comparisons as (
     inner join {{ ref('declared_tasks') }} as declared_tasks using (task)
     inner join {{ ref('declared_metrics') }} as declared_metrics using (task, metric)
     left join {{ ref('declared_guardrails') }} as declared_guardrails using (task, metric)
+    left join {{ source('recorded', 'model_metrics') }} as holdouts
+        on
+            comparisons.task = holdouts.task
+            and looks.champion_version = holdouts.model_version
+            and comparisons.metric = holdouts.metric
+            and holdouts.scorer = 'model'
+            and holdouts.split = 'holdout'
 ),
 
 -- check by check: the quantile, the threshold, and whether the check is required.
@@ -58,7 +73,7 @@ questions as (
         0E0 as threshold,
         true as is_required
     from comparisons
-    where comparisons.comparison = 'challenger' and comparisons.slice = 'all'
+    where comparisons.slice = 'all'
 
     union all
 
@@ -100,22 +115,40 @@ questions as (
     where comparisons.comparison = 'predecessor' and comparisons.slice = 'all' and comparisons.margin is not null
 ),
 
-half_widths as (
+-- One standard error out of three groupings, and one quantile for it, sequential or not.
+errors as (
     select
         questions.*,
-        {{ half_width('questions', 'cluster', 'questions.z') }} as cluster_half_width,
-        {{ half_width('questions', 'date', 'questions.z') }} as date_half_width
+        {{ two_way('questions', 'standard_error') }} as standard_error
     from questions
+),
+
+quantiles as (
+    select
+        errors.*,
+        case
+            when errors.planned_standard_error is not null
+                and errors.check_name in ('primary', 'rollback_primary', 'rollback_guardrail')
+                then {{ always_valid_z('errors.standard_error', 'errors.planned_standard_error', 'errors.alpha') }}
+            else errors.z
+        end as quantile
+    from errors
+),
+
+-- Student's t stands in for the normal quantile, with each grouping's own number of groups.
+half_widths as (
+    select
+        quantiles.*,
+        {%- for grouping in ['cluster', 'date', 'cell'] %}
+        {{ half_width('quantiles', grouping, 'quantiles.quantile') }} as {{ grouping }}_half_width{{ ',' if not loop.last }}
+        {%- endfor %}
+    from quantiles
 ),
 
 bounded as (
     select
         half_widths.*,
-        half_widths.date_half_width > half_widths.cluster_half_width as is_by_date,
-        case
-            when half_widths.cluster_half_width is not null and half_widths.date_half_width is not null
-                then greatest(half_widths.cluster_half_width, half_widths.date_half_width)
-        end as half_width
+        {{ two_way('half_widths', 'half_width') }} as half_width
     from half_widths
 ),
 
@@ -202,23 +235,14 @@ checks as (
         paired_checks.champion_value,
         paired_checks.challenger_value,
         paired_checks.delta,
-        case
-            when paired_checks.is_by_date then paired_checks.date_standard_error
-            else paired_checks.cluster_standard_error
-        end as standard_error,
-        {{ round_significant("case when paired_checks.is_by_date then "
-            ~ student_t_critical_value('paired_checks.z', '(paired_checks.date_count - 1)')
-            ~ " else " ~ student_t_critical_value('paired_checks.z', '(paired_checks.cluster_count - 1)') ~ " end") }}
-            as critical_value,
+        {{ round_significant('paired_checks.standard_error') }} as standard_error,
+        {{ round_significant('paired_checks.half_width / nullif(paired_checks.standard_error, 0E0)') }} as critical_value,
         paired_checks.lower_bound,
         paired_checks.upper_bound,
-        case when paired_checks.is_by_date then 'clustered_by_date' else 'clustered_by_unit' end as method,
+        'clustered_two_way' as method,
         {{ round_significant('paired_checks.threshold') }} as threshold,
         paired_checks.row_count,
-        case
-            when paired_checks.is_by_date then paired_checks.date_count
-            else paired_checks.cluster_count
-        end as cluster_count,
+        paired_checks.cluster_count,
         paired_checks.is_required,
         coalesce(
             paired_checks.status = 'ok'

@@ -98,10 +98,26 @@ last_looks as (
             and periods.as_of_date
             >= {{ add_days('paired_windows.as_of_date', 'declared_tasks.horizon_days') }}
     where
-        paired_windows.window_number
+        task_policy.planned_looks > 0
+        and paired_windows.window_number
         = task_policy.first_look_windows
         + (task_policy.planned_looks - 1) * task_policy.windows_per_look
     group by paired_windows.task, paired_windows.model_version
+),
+
+-- 9999-12-31: it runs.
+rollouts as (
+    select
+        rollouts.task,
+        rollouts.treatment_version,
+        max(coalesce(ends.effective_from_date, cast('9999-12-31' as date))) as ended_from_date
+    from {{ source('recorded', 'rollouts') }} as rollouts
+    left join {{ source('recorded', 'rollout_acts') }} as ends
+        on
+            rollouts.rollout_id = ends.rollout_id
+            and ends.act in ('complete', 'abort')
+    where rollouts.purpose = 'promotion'
+    group by rollouts.task, rollouts.treatment_version
 ),
 
 roles as (
@@ -142,16 +158,30 @@ roles as (
         nullif(
             least(
                 coalesce(candidates.promoted_from_date, cast('9999-12-31' as date)),
-                coalesce({{ add_days('last_looks.last_look_date', '1') }}, cast('9999-12-31' as date))
+                -- A version in a rollout keeps its role until the rollout has ended, and not longer.
+                coalesce(rollouts.ended_from_date, least(
+                    coalesce({{ add_days('last_looks.last_look_date', '1') }}, cast('9999-12-31' as date)),
+                    -- Looks of unknown number end some time all the same: no challenger may hold up training for ever.
+                    case
+                        when task_policy.planned_looks = 0
+                            then {{ add_days('candidates.valid_from_date', 'task_policy.trial_days') }}
+                        else cast('9999-12-31' as date)
+                    end
+                ))
             ),
             cast('9999-12-31' as date)
         ) as valid_to_date,
         candidates.cut_off_date as decided_on_date
     from candidates
+    inner join {{ ref('task_policy') }} as task_policy on candidates.task = task_policy.task
     left join last_looks
         on
             candidates.task = last_looks.task
             and candidates.model_version = last_looks.model_version
+    left join rollouts
+        on
+            candidates.task = rollouts.task
+            and candidates.model_version = rollouts.treatment_version
 )
 
 select

@@ -12,7 +12,8 @@ with
 exceptions as (
     select
         task,
-        feature as column_name
+        feature as column_name,
+        is_constant_expected
     from {{ ref('drift_exceptions') }}
 ),
 
@@ -20,6 +21,7 @@ statuses as (
     select
         drift_statistics.*,
         exceptions.column_name is not null as is_excepted,
+        coalesce(exceptions.is_constant_expected, false) as is_constant_expected,
         case
             when drift_statistics.reference_row_count < thresholds.minimum_reference_rows
                 then 'no_reference'
@@ -37,6 +39,9 @@ statuses as (
 tested as (
     select
         *,
+        -- of the tests that Benjamini and Hochberg do not adjust: each feature's share of the rate
+        false_discovery_rate / count(*) over (partition by task, model_version, as_of_date)
+            as rate_per_feature,
         case
             when insufficient_reason is null and not is_excepted then chi_square_p_value
         end as tested_p_value
@@ -52,12 +57,17 @@ findings as (
         *,
         coalesce(adjusted_p_value <= false_discovery_rate, false) as is_significant,
         is_all_null and reference_null_share < 1 as is_lost,
-        is_constant and reference_cell_count > 1 as is_frozen,
+        is_constant and reference_cell_count > 1 and not is_constant_expected as is_frozen,
         coalesce(
             abs(window_null_share - reference_null_share) > null_share_change
-            and null_share_p_value <= false_discovery_rate,
+            and null_share_p_value <= rate_per_feature,
             false
         ) as is_null_share_changed,
+        coalesce(
+            out_of_range_share >= out_of_range_share_warn and out_of_range_p_value <= rate_per_feature,
+            false
+        ) as is_out_of_range,
+        coalesce(out_of_range_share >= out_of_range_share_act, false) as is_far_out_of_range,
         coalesce(new_category_share >= new_category_share_warn, false) as has_new_categories,
         coalesce(new_category_share >= new_category_share_act, false) as has_many_new_categories
     from adjusted
@@ -69,16 +79,18 @@ alarms as (
         column_name as feature,
         case
             when insufficient_reason is not null then null
-            when is_excepted then false
+            -- an exception is about shifts: a column that is gone or stands still is no shift
+            when is_excepted then is_lost or is_frozen
             else
                 is_lost
                 or is_frozen
                 or is_null_share_changed
                 or has_new_categories
+                or is_out_of_range
                 or (psi > greatest(psi_warn, psi_null_quantile) and is_significant)
         end as is_alarming,
         -- what cannot wait for a third window: the column is gone, or means something else
-        is_lost or has_many_new_categories as is_blocking,
+        is_lost or (has_many_new_categories and not is_excepted) as is_blocking,
         psi > greatest(psi_act, psi_null_quantile) and is_significant as is_large_shift,
         psi > greatest(psi_warn, psi_null_quantile) and is_significant as is_shift
     from findings
@@ -98,19 +110,24 @@ select
         when insufficient_reason is not null then null
         when not is_alarming then 'none'
         when is_blocking then 'act'
-        when is_large_shift and alarming_window_count >= alarming_windows_to_act then 'act'
+        when
+            alarming_window_count >= alarming_windows_to_act
+            and (is_large_shift or is_frozen or (is_out_of_range and is_far_out_of_range))
+            then 'act'
         else 'warn'
     end as severity,
     case
         when insufficient_reason is not null then insufficient_reason
-        when is_excepted then 'excepted'
         when is_lost then 'all_null'
+        when is_excepted and is_frozen then 'constant'
+        when is_excepted then 'excepted'
         when has_many_new_categories then 'new_categories'
         -- before the shift that the missing values make of themselves
         when is_null_share_changed then 'null_share_changed'
         when is_shift then 'distribution_shifted'
         when is_frozen then 'constant'
         when has_new_categories then 'new_categories'
+        when is_out_of_range then 'out_of_range'
         else 'no_drift'
     end as reason_code,
     is_alarming,
@@ -132,6 +149,7 @@ select
     wasserstein_distance,
     clipped_share,
     out_of_range_share,
+    out_of_range_p_value,
     reference_null_share,
     window_null_share,
     null_share_z,

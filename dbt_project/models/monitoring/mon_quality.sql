@@ -43,10 +43,7 @@ judgement_days as (
 ),
 
 outcomes as (
-    {%- for task in var('tasks') %}
-    select * from {{ ref('outcomes_' ~ task) }}
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
+    select * from {{ ref('outcomes') }}
 ),
 
 -- a window is judged on the first day at or after its horizon's end ...

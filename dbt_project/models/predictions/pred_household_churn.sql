@@ -1,1 +1,1 @@
-{{ champion_predictions('household_churn') }}
+{{ served_predictions('household_churn', ref('rollout_stages')) }}

@@ -93,7 +93,7 @@ pairs as (
 ),
 
 -- A window is a scored as_of_date of both versions; mature when the horizon has passed. Only the
--- planned number of them counts.
+-- planned number of them counts, if there is one.
 windows as (
     select
         pairs.task,
@@ -143,8 +143,11 @@ counted as (
             and pairs.as_of_date = windows.as_of_date
             and pairs.comparison = windows.comparison
             and pairs.challenger_version = windows.challenger_version
-            and windows.window_number
-            <= task_policy.first_look_windows + (task_policy.planned_looks - 1) * task_policy.windows_per_look
+            and (
+                task_policy.planned_looks = 0
+                or windows.window_number
+                <= task_policy.first_look_windows + (task_policy.planned_looks - 1) * task_policy.windows_per_look
+            )
     group by
         pairs.task,
         pairs.as_of_date,
@@ -203,6 +206,7 @@ judged as (
     inner join {{ ref('task_policy') }} as task_policy using (task)
     where
         numbered.comparison = 'challenger'
+        or task_policy.planned_looks = 0
         or numbered.previous_look_number < task_policy.planned_looks
 
     union all
@@ -263,13 +267,36 @@ select
     questions.is_look,
     questions.challenger_count,
     task_policy.planned_looks,
-    least(1E0, questions.window_count / cast(
-        task_policy.first_look_windows + (task_policy.planned_looks - 1) * task_policy.windows_per_look as double
-    )) as information_share,
-    boundaries.alpha,
-    boundaries.boundary_z
+    case when task_policy.planned_looks = 0 then 'always_valid' else 'group_sequential' end as sequential_method,
+    case
+        when task_policy.planned_looks > 0
+            then least(1E0, questions.window_count / cast(
+                task_policy.first_look_windows
+                + (task_policy.planned_looks - 1) * task_policy.windows_per_look as double
+            ))
+    end as information_share,
+    case
+        when task_policy.planned_looks > 0 then boundaries.alpha
+        when questions.challenger_count > 0 then task_policy.alpha / questions.challenger_count
+    end as alpha,
+    boundaries.boundary_z,
+    -- From what stood before the first look, and from nothing that may change between two looks.
+    case
+        when task_policy.planned_looks = 0
+            then {{ round_significant(planned_standard_error(
+                '(task_policy.planned_effect_share * abs(holdouts.metric_value))', 'task_policy.alpha')) }}
+    end as planned_standard_error
 from questions
 inner join {{ ref('task_policy') }} as task_policy using (task)
+inner join {{ ref('declared_tasks') }} as declared_tasks using (task)
+left join {{ source('recorded', 'model_metrics') }} as holdouts
+    on
+        questions.task = holdouts.task
+        and questions.champion_version = holdouts.model_version
+        and declared_tasks.primary_metric = holdouts.metric
+        and holdouts.scorer = 'model'
+        and holdouts.split = 'holdout'
+        and questions.comparison in ('challenger', 'predecessor')
 left join {{ ref('sequential_boundaries') }} as boundaries
     on
         task_policy.planned_looks = boundaries.planned_looks

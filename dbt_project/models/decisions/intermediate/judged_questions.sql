@@ -4,13 +4,48 @@
 
 with
 
+-- What every question of its kind needs, whether or not somebody wrote the check.
+required_checks as (
+    {{ required_checks() }}
+),
+
+absent_checks as (
+    select
+        looks.task,
+        looks.as_of_date,
+        looks.challenger_version,
+        count(*) as absent_count
+    from {{ ref('decide_looks') }} as looks
+    inner join required_checks using (task, comparison)
+    where
+        looks.is_look
+        and not exists (
+            select 1
+            from {{ ref('decide_checks') }} as checks
+            where
+                checks.task = looks.task
+                and checks.as_of_date = looks.as_of_date
+                and checks.challenger_version = looks.challenger_version
+                and checks.check_name = required_checks.check_name
+                and {{ check_subject('checks') }} = required_checks.subject
+                and checks.is_passed is not null
+        )
+    group by looks.task, looks.as_of_date, looks.challenger_version
+),
+
 check_totals as (
     select
         checks.task,
         checks.as_of_date,
         checks.challenger_version,
-        count(*) filter (where checks.is_required and not checks.is_passed) as unmet_count,
-        count(*) filter (where checks.is_required and not checks.is_passed and checks.status <> 'ok') as undecided_count,
+        count(*) filter (where coalesce(checks.is_required, true) and not coalesce(checks.is_passed, false))
+            as unmet_count,
+        count(*) filter (
+            where
+                coalesce(checks.is_required, true)
+                and not coalesce(checks.is_passed, false)
+                and checks.status is distinct from 'ok'
+        ) as undecided_count,
         count(*) filter (
             where checks.is_passed and (
                 checks.check_name = 'primary'
@@ -87,11 +122,13 @@ judged as (
         looks.*,
         stops.is_frozen,
         stops.is_cooling_down,
+        absent_checks.absent_count,
         case
             when looks.comparison = 'none' then 'no_decision'
             when not looks.is_look and looks.look_number = 0 then 'no_decision'
             when not looks.is_look then 'hold'
-            when check_totals.task is null or check_totals.undecided_count > 0 then 'no_decision'
+            when check_totals.task is null or check_totals.undecided_count > 0 or absent_checks.absent_count > 0
+                then 'no_decision'
             when looks.comparison = 'predecessor' and check_totals.unmet_count = 0 and check_totals.rollback_count > 0
                 then 'rollback'
             when
@@ -112,6 +149,11 @@ judged as (
             looks.task = check_totals.task
             and looks.as_of_date = check_totals.as_of_date
             and looks.challenger_version = check_totals.challenger_version
+    left join absent_checks
+        on
+            looks.task = absent_checks.task
+            and looks.as_of_date = absent_checks.as_of_date
+            and looks.challenger_version = absent_checks.challenger_version
 ),
 
 ranked as (
@@ -160,7 +202,7 @@ reasons as (
             when not is_look then 'between_looks'
             when verdict = 'promote' and comparison = 'first_version' then 'first_version'
             when verdict = 'promote' then 'challenger_better'
-            when comparison <> 'first_version' and boundary_z is null then 'no_boundary'
+            when comparison <> 'first_version' and coalesce(boundary_z, planned_standard_error) is null then 'no_boundary'
         end as reason_code
     from decided
 
@@ -200,10 +242,19 @@ reasons as (
 
     select
         {{ question }},
+        'check_missing' as reason_code
+    from decided
+    where absent_count > 0
+
+    union all
+
+    select
+        {{ question }},
         'looks_used_up' as reason_code
     from decided
     where
         comparison = 'challenger'
+        and planned_looks > 0
         and look_number = planned_looks
         and verdict <> 'promote'
 
@@ -245,9 +296,11 @@ select
     decided.is_look,
     decided.challenger_count,
     decided.planned_looks,
+    decided.sequential_method,
     decided.information_share,
     decided.alpha,
     decided.boundary_z,
+    decided.planned_standard_error,
     decided.verdict,
     reason_lists.reason_codes
 from decided

@@ -6,8 +6,6 @@ looks as (
     {{ looks_to_judge() }}
 ),
 
-{{ outcome_rows('looks') }}
-
 judged_rows as (
     {{ judged_rows('looks') }}
 ),

@@ -8,8 +8,6 @@ looks as (
     {{ looks_to_judge() }}
 ),
 
-{{ outcome_rows('looks') }}
-
 judged_rows as (
     {{ judged_rows('looks') }}
 ),
@@ -122,7 +120,9 @@ select
     coalesce(differences.cluster_count, 0) as cluster_count,
     {{ round_significant('differences.cluster_standard_error') }} as cluster_standard_error,
     coalesce(differences.date_count, 0) as date_count,
-    {{ round_significant('differences.date_standard_error') }} as date_standard_error
+    {{ round_significant('differences.date_standard_error') }} as date_standard_error,
+    coalesce(differences.cell_count, 0) as cell_count,
+    {{ round_significant('differences.cell_standard_error') }} as cell_standard_error
 from wanted
 left join differences using ({{ keys | join(', ') }})
 left join class_counts using ({{ keys | join(', ') }})

@@ -19,8 +19,8 @@ resolved as (
 policies as (
     select
         resolved.task,
-        {%- for rule, data_type in policy_rules().items() %}
-        cast(max(resolved.value) filter (where resolved.rule = '{{ rule }}') as {{ data_type }}) as {{ rule }},
+        {%- for rule, bounds in policy_rules().items() %}
+        cast(max(resolved.value) filter (where resolved.rule = '{{ rule }}') as {{ bounds[0] }}) as {{ rule }},
         {%- endfor %}
         {{ sha256("string_agg(resolved.rule || '=' || " ~ canonical_number('resolved.value')
         ~ ", ';' order by resolved.rule)") }} as policy_hash

@@ -1,0 +1,3 @@
+{{ config(materialized='view') }}
+
+{{ rollout_history('household_churn', ref('label_household_spend')) }}
