@@ -118,7 +118,9 @@ def _drift(
     peers = folder / "peers"
     shutil.rmtree(peers, ignore_errors=True)
     windows = drift.Windows(scratch, peers if with_peers else None)
-    cases = [(rows, count, None) for rows, count in wanted["quiet"].items()]
+    cases: list[tuple[int, int, str | None]] = [
+        (rows, count, None) for rows, count in wanted["quiet"].items()
+    ]
     cases += [(1_000, wanted["shifted"], shift) for shift in drift.SHIFTS]
     found = []
     for number, (rows, count, shift) in enumerate(cases):

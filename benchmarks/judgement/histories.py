@@ -176,7 +176,7 @@ class Histories:
                 rows_per_second=1.0,
                 peak_memory_bytes=1,
             )
-        acts = [(1, 1, None, FIRST_DAY)]
+        acts: list[tuple[int, int, int | None, date]] = [(1, 1, None, FIRST_DAY)]
         if plan.is_promoted:
             acts.append((2, 2, 1, FIRST_DAY + timedelta(days=1)))
         for number, version, previous, day in acts:

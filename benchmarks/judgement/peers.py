@@ -87,7 +87,7 @@ def _definition(frame: pd.DataFrame) -> DataDefinition:
 
 def main(folder: Path) -> None:
     """Judge every case in `folder`: `<case>.reference.parquet` and `<case>.windows.parquet`."""
-    judged = {}
+    judged: dict[str, list[dict]] = {}
     for file in sorted(folder.glob("*.reference.parquet")):
         case = file.name.removesuffix(".reference.parquet")
         reference = pd.read_parquet(file)

@@ -38,11 +38,14 @@
     cast(sum(cast(concat('0x', substr(md5({{ text }}), 1, 15)) as bigint)) as varchar)
 {%- endmacro %}
 
-{# The text of a double for people, with 4 significant digits; NULL for NULL. -#}
+{# The text of a double for people: 4 significant digits, from 1,000 on whole; NULL for NULL. -#}
 {% macro readable_number(value) -%}
     {{ return(adapter.dispatch('readable_number')(value)) }}
 {%- endmacro %}
 
 {% macro default__readable_number(value) -%}
-    printf('%.4g', cast({{ value }} as double))
+    case
+        when abs({{ value }}) >= 1E3 and abs({{ value }}) < 1E15 then printf('%.0f', cast({{ value }} as double))
+        else printf('%.4g', cast({{ value }} as double))
+    end
 {%- endmacro %}
