@@ -71,8 +71,9 @@ def daily(task_name: str, as_of_date: date | None = None) -> str:
     """
     with open_run(task_name, as_of_date) as run:
         run_day(run)
-        show_page(run)
-        return f"{task_name} {run.as_of_date}: {day_line(run)}"
+        line = f"{task_name} {run.as_of_date}: {day_line(run)}"
+    show_page(task_name)
+    return line
 
 
 @click.command()

@@ -154,7 +154,7 @@ def set_up(connection: duckdb.DuckDBPyConnection) -> bool:
 
 
 def decision_sql_sha256() -> str:
-    """Return the sha256 of the compiled SQL of every SQL model in decisions, by name.
+    """Return the sha256 of the compiled SQL of every SQL model that decides, by name.
 
     It is compiled as for a full refresh, so it is the same whatever the warehouse holds.
     """
@@ -164,6 +164,7 @@ def decision_sql_sha256() -> str:
         "--no-write-json",
         "--select",
         "path:models/decisions,resource_type:model",
+        "path:models/rollouts,resource_type:model",
         parsed=_parsed(),
     )
     digest = hashlib.sha256()
@@ -251,6 +252,7 @@ def rederive_decisions() -> None:
         "--no-write-json",
         "--select",
         "+decide_champion,path:models/decisions",
+        "decide_rollout",
         "--exclude",
         *FIXED,
         parsed=_parsed(),

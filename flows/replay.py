@@ -63,7 +63,7 @@ def replay(task_name: str, until: date | None = None) -> None:
                 f"{left:.0f} s to go] {day_line(run)}",
                 soft_wrap=True,
             )
-        show_page(first.at(last))
+    show_page(task_name)
 
 
 @click.command()

@@ -78,6 +78,7 @@ def _keep_what_was_judged(connection: duckdb.DuckDBPyConnection) -> None:
         create schema replayed;
         create table replayed.decide_champion as select * from decisions.decide_champion;
         create table replayed.decide_checks as select * from decisions.decide_checks;
+        create table replayed.decide_rollout as select * from decisions.decide_rollout;
         delete from recorded.periods
         where known_at = as_of_date
             and (task, as_of_date) not in (select task, as_of_date from intermediate.decide_looks);
@@ -112,7 +113,7 @@ def _differences(
         full join decisions.{table} as new on {same}
         where coalesce(old.task, new.task) in (select unnest($tasks))
             and (old.task is null or new.task is null or concat_ws(', ', {differing}) <> '')
-        order by all
+        order by 1, 2
         """,
         {"tasks": list(tasks)},
     ).fetchall()
@@ -144,21 +145,30 @@ def replay_decisions(tasks: tuple[str, ...]) -> Replayed:
             checks = _differences(
                 connection, "decide_checks", (*KEY, "check_name", "metric", "slice"), tasks
             )
-            ((count, recorded_count),) = connection.execute(
+            rollouts = _differences(
+                connection, "decide_rollout", ("task", "rollout_id", "as_of_date"), tasks
+            )
+            ((count, other_sql_count),) = connection.execute(
                 """
                 select
                     count(*),
                     count(*) filter (where decision_sql_sha256 is distinct from $present)
-                from replayed.decide_champion
+                from (
+                    select task, decision_sql_sha256 from replayed.decide_champion
+                    union all
+                    select task, $present from replayed.decide_rollout
+                )
                 where task in (select unnest($tasks))
                 """,
                 {"tasks": list(tasks), "present": present_sha256},
             ).fetchall()
-    recorded_differences = [d for d in decisions if not d.problem.startswith("derived again")]
+    of_recorded = [
+        found for found in (*decisions, *rollouts) if not found.problem.startswith("derived again")
+    ]
     return Replayed(
-        equal_count=count - len(recorded_differences),
-        differences=(*decisions, *checks),
-        is_same_sql=recorded_count == 0,
+        equal_count=count - len(of_recorded),
+        differences=(*decisions, *checks, *rollouts),
+        is_same_sql=other_sql_count == 0,
     )
 
 

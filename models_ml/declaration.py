@@ -29,11 +29,25 @@ class _Part(BaseModel):
 
 
 class Label(_Part):
-    """The outcome: its SQL model, its column, and how many days it takes to happen."""
+    """The outcome: its SQL model, its column, and how many days until it is known.
+
+    ``outcome_days`` says how many of these the outcome itself takes: predictions made closer
+    together share some of them, and are not independent. Without it, all of them.
+    """
 
     table: SqlName
     column: SqlName
     horizon_days: Annotated[int, Field(ge=1)]
+    outcome_days: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _outcome_ends_within_the_horizon(self) -> "Label":
+        if self.outcome_days is not None and self.outcome_days > self.horizon_days:
+            raise ValueError(
+                f"outcome_days is {self.outcome_days}, more than horizon_days {self.horizon_days}; "
+                "a label is known when its outcome has ended"
+            )
+        return self
 
 
 class Features(_Part):

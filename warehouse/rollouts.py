@@ -122,10 +122,10 @@ def start_rollout(
         rollout_id = f"{task}-r{number}"
         planned = connection.execute(
             """
-            select metric, planned_standard_error
+            select metric, arg_max(planned_standard_error, as_of_date)
             from intermediate.rollout_history
             where task = $task and known_at <= $as_of_date and planned_standard_error > 0
-            qualify row_number() over (partition by metric order by as_of_date desc) = 1
+            group by metric
             order by metric
             """,
             {"task": task, "as_of_date": as_of_date},

@@ -26,8 +26,7 @@ from models_ml.profile import reference_bins, reference_values
 
 TASK = "household_churn"
 FIRST_DAY = date(2017, 1, 1)
-LEAST_REFERENCE = 9_000
-REFERENCE_WINDOWS = 10  # the reference has the rows of so many windows, or more
+REFERENCE_ROWS = 9_000
 PEER_WINDOWS = 100  # of each case, at most: they judge one window in about half a second
 SAMPLE_ROWS = 20_000
 KINDS = {
@@ -185,7 +184,13 @@ class Windows:
 
 
 def rates(
-    windows: Windows, window_rows: int, count: int, seed: int, shift: str | None = None
+    windows: Windows,
+    window_rows: int,
+    count: int,
+    seed: int,
+    *,
+    reference_rows: int,
+    shift: str | None,
 ) -> dict[str, Any]:
     """Judge `count` windows of `window_rows` rows, with one planted shift or none.
 
@@ -196,9 +201,10 @@ def rates(
         windows (from the fifth on) with a feature at `act`; with a shift, the share of windows in
         which the shifted feature alarmed. `case`: the name under which peers find the same rows.
     """
-    name = f"{window_rows}-{(shift or 'none').replace(' ', '-').replace('%', 'percent')}"
+    planted = (shift or "none").replace(" ", "-").replace("%", "percent")
+    name = f"{reference_rows}-{window_rows}-{planted}"
     rng = np.random.default_rng([seed, window_rows, *name.encode()])
-    reference = table(draw(max(LEAST_REFERENCE, REFERENCE_WINDOWS * window_rows), rng))
+    reference = table(draw(reference_rows, rng))
     drawn = []
     for _ in range(count):
         columns = draw(window_rows, rng)
@@ -217,6 +223,7 @@ def rates(
         acts[row["as_of_date"]] = acts.get(row["as_of_date"], False) or row["severity"] == "act"
     found = {
         "case": name,
+        "reference_rows": reference_rows,
         "window_rows": window_rows,
         "windows": count,
         "shift": shift,
@@ -258,7 +265,7 @@ def agreement(windows: Windows, seed: int) -> list[dict[str, Any]]:
         few = rng.choice(list("abcd"), count, p=[0.4, 0.3 + moved / 10, 0.2, 0.1 - moved / 10])
         return pa.table({"deciles": [f"bin {one}" for one in deciles], "few": few.astype(object)})
 
-    reference = rows(LEAST_REFERENCE, 0.0)
+    reference = rows(REFERENCE_ROWS, 0.0)
     judged = windows.judge("bins", kinds, reference, [rows(2_000, 0.05 * n) for n in range(8)])
     wanted = (
         "feature",

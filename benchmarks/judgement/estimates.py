@@ -99,6 +99,10 @@ def measure(scratch: Scratch, state: Path, progress: Progress) -> dict[str, Any]
                     "windows": len(both),
                     "realised_moved_by": _moved(before, both, "realised_value"),
                     "estimate_moved_by": _moved(before, both, "estimated_value"),
+                    "estimate_moved_at_most": max(
+                        abs(row["estimated_value"] - before[key]["estimated_value"])
+                        for key, row in both.items()
+                    ),
                     "alarm_share_before": _mean(before[key]["is_alarming"] for key in both),
                     "alarm_share_after": _mean(row["is_alarming"] for row in both.values()),
                 }

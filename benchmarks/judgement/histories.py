@@ -50,6 +50,8 @@ class Plan:
         Version 2 was promoted already: is it taken back?
     unit_share, day_share : float
         Factors on the effects that rows of one unit, and of one day, have in common.
+    outcome_days : int
+        Days that an outcome takes: predictions of so many days in a row share a day's effect.
     rules : mapping
         Rules of the policy that differ from the shipped ones.
     """
@@ -60,6 +62,7 @@ class Plan:
     is_promoted: bool = False
     unit_share: float = 1.0
     day_share: float = 1.0
+    outcome_days: int = 1
     rules: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -77,7 +80,8 @@ class Histories:
         scratch.dbt("seed", "policy", "sequential_boundaries")
         scratch.dbt("run", *DECLARED)
         scratch.insert("policy.policy", _rules(tasks, plan))
-        horizon = self._declare(tasks, plan.like)
+        horizon = plan.outcome_days
+        self._declare(tasks, plan.like, horizon)
         days = [FIRST_DAY + timedelta(days=2 + n) for n in range(plan.windows)]
         self._record(tasks, plan, days, horizon)
         scratch.execute("create table intermediate.outcomes as " + OUTCOMES)
@@ -89,8 +93,8 @@ class Histories:
             )
         scratch.dbt("run", *DECISIONS)
 
-    def _declare(self, tasks: list[str], like: str) -> int:
-        """Give every history the declaration of a shipped task; return its label's horizon."""
+    def _declare(self, tasks: list[str], like: str, days: int) -> None:
+        """Give every history the declaration of a shipped task, with outcomes of so many days."""
         names = ", ".join(f"('{task}')" for task in tasks)
         for table in DECLARED:
             self.scratch.execute(
@@ -99,12 +103,11 @@ class Histories:
                 f" declared cross join (values {names}) as history (task)"
                 f" where declared.task = '{like}'"
             )
-        # A day apart, known the day after: the dates stand for periods of any length.
+        # A day apart: the dates stand for periods of any length.
         self.scratch.execute(
-            "update intermediate.declared_tasks set horizon_days = 1, cadence_days = 1,"
-            " feature_table = 'planted'"
+            f"update intermediate.declared_tasks set horizon_days = {days}, outcome_days = {days},"
+            " cadence_days = 1, feature_table = 'planted'"
         )
-        return 1
 
     def _record(self, tasks: list[str], plan: Plan, days: list[date], horizon: int) -> None:
         """Plant what Python would have recorded."""
@@ -276,10 +279,12 @@ def _product(lists: dict[str, list], same: dict[str, str] | None = None) -> pa.T
 
 def _own(rng: np.random.Generator, plan: Plan) -> np.ndarray:
     """Errors of one version that the other lacks, shape (windows, UNITS): noise, unit and day."""
+    days = rng.normal(size=plan.windows + plan.outcome_days - 1)
+    shared = np.convolve(days, np.ones(plan.outcome_days), mode="valid") / plan.outcome_days**0.5
     return (
         OWN_NOISE * rng.normal(size=(plan.windows, UNITS))
         + plan.unit_share * OWN_UNIT * rng.normal(size=(1, UNITS))
-        + plan.day_share * OWN_DAY * rng.normal(size=(plan.windows, 1))
+        + plan.day_share * OWN_DAY * shared[:, None]
     )
 
 

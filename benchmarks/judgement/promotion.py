@@ -166,5 +166,5 @@ def _half_width(histories: Histories, plan: Plan) -> str:
         return "looks.boundary_z * plain.standard_error"
     return histories.scratch.compiled(
         "{{ always_valid_half_width('plain.standard_error', 'looks.planned_standard_error',"
-        " '2E0 * looks.alpha') }}"
+        " two_sided_level('looks.alpha')) }}"
     )

@@ -1,34 +1,50 @@
-"""What was measured, as claims that hold or not, and as the README's table."""
+"""What was measured, as claims that hold or not, and as the README's table.
+
+A claim is a measured figure with a limit: `at most` for errors, `at least` for what must be found.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from benchmarks.judgement.drift import PEER_WINDOWS
+
 
 def claims(found: dict[str, Any]) -> list[dict[str, Any]]:
     """Return every rate that has a limit, with its limit and whether it holds."""
     limits: list[tuple[str, float, float]] = []
+    floors: list[tuple[str, float, float]] = []
     for name, rates in {"clustered by unit and day": found["a_a"], **found["a_a_others"]}.items():
         limit = rates["alpha"] + 3 * rates["monte_carlo_standard_error"]
         limits.append((f"A/A, {name}: falsely promoted", rates["false_promotion_share"], limit))
+        limits.append((f"A/A, {name}: falsely proven", rates["primary_proven_share"], limit))
     alpha = found["a_a"]["alpha"]
     for row in found["power"]:
         if row["verdict"] == "promote" and row["gain"] < 0:
             limit = alpha + 3 * (alpha * (1 - alpha) / row["histories"]) ** 0.5
             limits.append((f"worse by {-row['gain']:.0%}: promoted", row["share"], limit))
+        elif abs(row["gain"]) == max(abs(other["gain"]) for other in found["power"]):
+            floors.append((f"{row['gain']:+.0%}: {row['verdict']}", row["share"], 0.8))
     for row in found["drift"]["rates"]:
         if row["shift"] is None:
             limit = 0.05 + 3 * row["monte_carlo_standard_error"]
-            name = f"no drift, {row['window_rows']:,} rows: windows with an alarm"
+            name = f"no drift, {row['window_rows']:,} of {row['reference_rows']:,} rows: alarms"
             limits.append((name, row["window_alarm_share"], limit))
+        else:
+            floors.append((f"{row['shift']}: found", row["detected_share"], 0.8))
     for name, difference in found["drift"]["agreement"].items():
         limits.append((f"same bins: {name}", difference, 1e-9))
     for row in found["estimates"]["concept_drift"]:
-        name = f"{row['task']}, planted concept drift: the estimate moves by"
-        limits.append((name, row["estimate_moved_by"], 0.0))
+        name = f"{row['task']}, {row['metric']}, planted concept drift: the estimate moves by"
+        limits.append((name, row["estimate_moved_at_most"], 1e-12))
+        name = f"{row['task']}, {row['metric']}, planted concept drift: more windows alarm"
+        limits.append((name, row["alarm_share_after"] - row["alarm_share_before"], 0.0))
     return [
-        {"claim": name, "measured": measured, "limit": limit, "holds": measured <= limit}
+        {"claim": name, "measured": measured, "at_most": limit, "holds": measured <= limit}
         for name, measured, limit in limits
+    ] + [
+        {"claim": name, "measured": measured, "at_least": floor, "holds": measured >= floor}
+        for name, measured, floor in floors
     ]
 
 
@@ -70,8 +86,8 @@ def table(found: dict[str, Any]) -> str:
 def _drift_table(rates: list[dict[str, Any]]) -> list[str]:
     lines = [
         "",
-        "| Rows in the window | planted | Weighhouse | Evidently | NannyML |",
-        "|---|---|---|---|---|",
+        "| Window, reference rows | planted | Weighhouse (of) | Evidently | NannyML | (of) |",
+        "|---|---|---|---|---|---|",
     ]
     for row in rates:
         share = "detected_share" if row["shift"] else "window_alarm_share"
@@ -80,8 +96,10 @@ def _drift_table(rates: list[dict[str, Any]]) -> list[str]:
             for peer in ("evidently", "nannyml")
         ]
         what = row["shift"] or "nothing: windows with any of 10 features alarming"
+        judged = min(row["windows"], PEER_WINDOWS)
         lines.append(
-            f"| {row['window_rows']:,} | {what} | **{row[share]:.1%}** | {' | '.join(peers)} |"
+            f"| {row['window_rows']:,}, {row['reference_rows']:,} | {what} | "
+            f"**{row[share]:.1%}** ({row['windows']}) | {' | '.join(peers)} | {judged} |"
         )
     return lines
 

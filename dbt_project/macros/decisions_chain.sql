@@ -68,7 +68,7 @@
         {{ checks }}.task,
         {{ checks }}.as_of_date,
         {{ checks }}.challenger_version,
-        {{ sha256("string_agg(" ~ canonical_text(checks, check_columns())
+        {{ sha256("string_agg(" ~ canonical_text(checks, dict(check_columns(), reason_code='varchar', sentence='varchar'))
             ~ ", ';' order by " ~ checks ~ ".check_name, " ~ checks ~ ".metric, " ~ checks ~ ".slice)") }} as checks_hash
     from {{ checks }}
     group by {{ checks }}.task, {{ checks }}.as_of_date, {{ checks }}.challenger_version

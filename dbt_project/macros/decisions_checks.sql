@@ -27,11 +27,13 @@
     }) }}
 {% endmacro %}
 
-{# The half-width of one grouping for a normal quantile, with Student's t for its number of groups.
-   comparison: relation with <grouping>_standard_error and <grouping>_count; grouping: cluster, date or cell. -#}
-{% macro half_width(comparison, grouping, z) -%}
+{# The columns <grouping>_half_width of the groupings cluster, date and cell for a normal quantile, each with
+   Student's t for its number of groups. comparison: relation with <grouping>_standard_error and <grouping>_count. -#}
+{% macro half_widths(comparison, z) -%}
+    {%- for grouping in ['cluster', 'date', 'cell'] %}
     {{ student_t_critical_value(z, '(' ~ comparison ~ '.' ~ grouping ~ '_count - 1)') }}
-    * {{ comparison }}.{{ grouping }}_standard_error
+        * {{ comparison }}.{{ grouping }}_standard_error as {{ grouping }}_half_width{{ ',' if not loop.last }}
+    {%- endfor %}
 {%- endmacro %}
 
 {# Two-way clustering (Cameron, Gelbach and Miller 2011): the squares by unit and by date, less that of the

@@ -86,9 +86,7 @@
     from (
         select
             differences.*,
-            {%- for grouping in ['cluster', 'date', 'cell'] %}
-            {{ half_width('differences', grouping, 'differences.alpha_z') }} as {{ grouping }}_half_width{{ ',' if not loop.last }}
-            {%- endfor %}
+            {{ half_widths('differences', 'differences.alpha_z') }}
         from (
             select
                 clustered.*,
@@ -109,7 +107,7 @@
             mature_windows.task,
             mature_windows.judged_as_of_date,
             outcomes.cluster_id,
-            outcomes.as_of_date,
+            outcomes.as_of_date as block_date,
             metrics.metric_value as champion_part,
             case metrics.metric
                 {%- for metric in loss_metrics() %}
@@ -138,6 +136,11 @@
     {{ clustered_difference('parts', ['task', 'judged_as_of_date'], '1E0') }}
 {%- endmacro %}
 
+{# The text of a double for people; a missing one is `unknown`. -#}
+{% macro number_or_unknown(value) -%}
+    coalesce({{ readable_number(value) }}, 'unknown')
+{%- endmacro %}
+
 {# What a signal says, for people. rel: a relation with the columns of decide_signals before the sentence. -#}
 {% macro signal_sentence(rel) %}
     concat(
@@ -152,43 +155,43 @@
             when {{ rel }}.status = 'missing' then ''
             else case {{ rel }}.signal
                 when 'schedule' then concat(
-                    ': ', {{ readable_number(rel ~ '.value') }}, ' days since the newest cut-off, the schedule is ',
-                    {{ readable_number(rel ~ '.threshold') }}
+                    ': ', {{ number_or_unknown(rel ~ '.value') }}, ' days since the newest cut-off, the schedule is ',
+                    {{ number_or_unknown(rel ~ '.threshold') }}
                 )
                 when 'new_feature_version' then concat(
-                    ': version ', {{ readable_number(rel ~ '.value') }}, ' of ', {{ joined_list(rel ~ '.subjects') }},
-                    ' is available, versions up to ', {{ readable_number(rel ~ '.threshold') }}, ' are trained on'
+                    ': version ', {{ number_or_unknown(rel ~ '.value') }}, ' of ', {{ joined_list(rel ~ '.subjects') }},
+                    ' is available, versions up to ', {{ number_or_unknown(rel ~ '.threshold') }}, ' are trained on'
                 )
                 when 'quality_decay' then concat(
-                    ': realised ', {{ joined_list(rel ~ '.subjects') }}, ' ', {{ readable_number(rel ~ '.observed_value') }},
-                    ', at registration ', {{ readable_number(rel ~ '.reference_value') }},
-                    '; bound of the difference ', {{ readable_number(rel ~ '.value') }},
-                    ', decay below ', {{ readable_number(rel ~ '.threshold') }}
+                    ': realised ', {{ joined_list(rel ~ '.subjects') }}, ' ', {{ number_or_unknown(rel ~ '.observed_value') }},
+                    ', at registration ', {{ number_or_unknown(rel ~ '.reference_value') }},
+                    '; bound of the difference ', {{ number_or_unknown(rel ~ '.value') }},
+                    ', decay below ', {{ number_or_unknown(rel ~ '.threshold') }}
                 )
                 when 'estimated_decay' then concat(
-                    ': estimated ', {{ joined_list(rel ~ '.subjects') }}, ' ', {{ readable_number(rel ~ '.observed_value') }},
-                    ', on the reference ', {{ readable_number(rel ~ '.reference_value') }},
+                    ': estimated ', {{ joined_list(rel ~ '.subjects') }}, ' ', {{ number_or_unknown(rel ~ '.observed_value') }},
+                    ', on the reference ', {{ number_or_unknown(rel ~ '.reference_value') }},
                     '; alarms in ', {{ rel }}.alarming_window_count, ' windows'
                 )
                 when 'feature_drift' then concat(
-                    ': lasting drift in features with ', {{ readable_number(rel ~ '.value') }},
-                    ' of all importance, needed ', {{ readable_number(rel ~ '.threshold') }},
+                    ': lasting drift in features with ', {{ number_or_unknown(rel ~ '.value') }},
+                    ' of all importance, needed ', {{ number_or_unknown(rel ~ '.threshold') }},
                     case when len({{ rel }}.subjects) > 0 then ' (' || {{ joined_list(rel ~ '.subjects') }} || ')' end
                 )
                 when 'score_drift' then concat(
-                    ': PSI of the score ', {{ readable_number(rel ~ '.observed_value') }},
-                    ', large above ', {{ readable_number(rel ~ '.reference_value') }},
+                    ': PSI of the score ', {{ number_or_unknown(rel ~ '.observed_value') }},
+                    ', large above ', {{ number_or_unknown(rel ~ '.reference_value') }},
                     '; alarms in ', {{ rel }}.alarming_window_count, ' windows'
                 )
                 when 'domain_drift' then concat(
                     ': a classifier tells the window from the reference with an AUC of ',
-                    {{ readable_number(rel ~ '.observed_value') }}, ', alarm above ',
-                    {{ readable_number(rel ~ '.reference_value') }},
+                    {{ number_or_unknown(rel ~ '.observed_value') }}, ', alarm above ',
+                    {{ number_or_unknown(rel ~ '.reference_value') }},
                     '; alarms in ', {{ rel }}.alarming_window_count, ' windows'
                 )
                 when 'champion_worse' then concat(
-                    ': bound of the predecessor''s lead ', {{ readable_number(rel ~ '.observed_value') }},
-                    ', margin ', {{ readable_number(rel ~ '.reference_value') }},
+                    ': bound of the predecessor''s lead ', {{ number_or_unknown(rel ~ '.observed_value') }},
+                    ', margin ', {{ number_or_unknown(rel ~ '.reference_value') }},
                     ' (', {{ joined_list(rel ~ '.subjects') }}, ')'
                 )
             end

@@ -20,9 +20,10 @@
 
 {# Outcomes of both versions side by side, labelled or not. Any number of tasks and looks at once.
    looks: a relation with the columns of decide_looks.
-   Columns: task, judged_as_of_date, challenger_version, unit_id, cluster_id, as_of_date, kind, slices,
+   Columns: task, judged_as_of_date, challenger_version, unit_id, cluster_id, as_of_date, block_date, kind, slices,
    is_labelled (known on the day of the look), label_value, and champion_ / challenger_ of score and of
-   each per-row loss. One row per look and unit and as_of_date that both versions scored. -#}
+   each per-row loss. block_date: windows closer together than the outcome takes share days, and with them
+   the shocks of those days; counted from the first window, those within one outcome's length are one block. One row per look and unit and as_of_date that both versions scored. -#}
 {% macro judged_rows(looks) %}
     with
 
@@ -40,6 +41,9 @@
         challenger.unit_id,
         challenger.cluster_id,
         challenger.as_of_date,
+        {{ add_days('looks.first_window_date',
+            'floor(' ~ days_between('looks.first_window_date', 'challenger.as_of_date')
+            ~ ' / cast(declared_tasks.outcome_days as double)) * declared_tasks.outcome_days') }} as block_date,
         challenger.kind,
         challenger.slices,
         coalesce(challenger.label_known_at <= looks.as_of_date, false) as is_labelled,
@@ -50,6 +54,7 @@
         {%- endfor %}{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ looks }} as looks
+    inner join {{ ref('declared_tasks') }} as declared_tasks on looks.task = declared_tasks.task
     inner join outcome_rows as challenger
         on
             looks.task = challenger.task

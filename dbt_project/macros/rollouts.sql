@@ -247,6 +247,13 @@ group by as_of_date, metric
     }) }}
 {% endmacro %}
 
+{# Aggregate: the hash of a question's checks, in the order of their names.
+   checks: relation with the columns of rollout_check_columns. -#}
+{% macro rollout_checks_hash(checks) -%}
+    {{ sha256('string_agg(' ~ canonical_text(checks, rollout_check_columns())
+        ~ ", ';' order by " ~ checks ~ ".check_name, " ~ checks ~ ".metric)") }}
+{%- endmacro %}
+
 {# Aggregate: the checks as a list of structs, in the order of their names. -#}
 {% macro rollout_check_list(checks) -%}
     {{ return(adapter.dispatch('rollout_check_list')(checks)) }}

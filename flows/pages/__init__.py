@@ -19,12 +19,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from flows.pages import charts, words
-from flows.pages.facts import HEAT_BANDS, NEWEST_CHALLENGERS, NEWEST_WINDOWS, read_facts
+from flows.pages.facts import read_facts
+from flows.pages.monitored import HEAT_BANDS, NEWEST_WINDOWS
 from warehouse.home import cache_folder, docs_folder
 
 __all__ = ["page_address", "page_path", "write_page"]
 
 Facts = dict[str, Any]
+
+NEWEST_CHALLENGERS = 4  # comparisons that are drawn
 
 
 def page_path(task: str) -> Path:

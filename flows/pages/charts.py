@@ -14,7 +14,7 @@ from typing import Any
 
 import altair as alt
 
-from flows.pages.facts import HEAT_BANDS
+from flows.pages.monitored import HEAT_BANDS
 from flows.pages.words import day, number, reasons
 
 __all__ = [
@@ -488,7 +488,6 @@ def rollout_chart(history: Rows, description: str) -> Spec:
     data = _data(
         {
             "as_of_date": row["as_of_date"],
-            "difference": row["difference"],
             "lower_bound": row["lower_bound"],
             "upper_bound": row["upper_bound"],
             "told": f"{day(row['as_of_date'])}, coverage {row['coverage_share']:.0%}: "

@@ -117,4 +117,5 @@ def test_every_exposure_stands_for_a_flow() -> None:
         "promote_champion",
         "rollout",
         "daily",
+        "write_docs",
     }

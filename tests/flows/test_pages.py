@@ -10,7 +10,7 @@ import duckdb
 import pytest
 import yaml
 
-from flows.pages import charts, words, write_page
+from flows.pages import charts, judged, words, write_page
 from tests.conftest import PROJECT
 
 SECTIONS = [
@@ -202,7 +202,6 @@ def window(day: int, **more: object) -> dict:
         "upper_bound": None,
         "row_count": 100,
         "labelled_count": 0,
-        "judged_as_of_date": None,
         **more,
     }
 
@@ -231,3 +230,40 @@ def test_an_immature_figure_is_drawn_hollow_and_outside_the_band() -> None:
     spec = charts.quality_chart([mature, immature], [], [], "log_loss", "words")
     assert drawn(spec)["area", None] == ["2017-07-02T00:00:00"]
     assert drawn(spec)["point", False] == ["2017-07-09T00:00:00"]
+
+
+def test_the_boundary_of_a_rollback_holds_the_margin_beyond_its_interval() -> None:
+    with duckdb.connect() as connection:
+        connection.execute(
+            """
+            create schema decisions;
+            create table decisions.decide_champion as
+            select
+                'churn' as task, date '2017-07-02' as as_of_date, compared.*,
+                1 as look_number, 4 as planned_looks, 'log_loss' as primary_metric,
+                0.1 as primary_delta, 0.0 as primary_lower_bound, 0.2 as primary_upper_bound,
+                2.0 as critical_value, 0.05 as primary_standard_error, 500 as row_count,
+                'hold' as verdict, ['not_proven_better'] as reason_codes
+            from (
+                values (3, 2, 'challenger'), (1, 2, 'predecessor')
+            ) as compared (challenger_version, champion_version, comparison);
+            create table decisions.decide_checks as
+            select decided.task, decided.as_of_date, decided.challenger_version, checks.*
+            from decisions.decide_champion as decided
+            inner join (
+                values
+                ('challenger', 'primary', 0.0),
+                ('challenger', 'guardrail', -0.5),
+                ('predecessor', 'rollback_primary', 0.01),
+                ('predecessor', 'deterioration', 0.0)
+            ) as checks (comparison, check_name, threshold) using (comparison)
+            """
+        )
+        found = connection.execute(
+            f"select challenger_version, boundary from ({judged.LOOKS})", {"task": "churn"}
+        ).fetchall()
+    # critical value * standard error = 2 * 0.05 = 0.1; a rollback adds its margin of 0.01
+    assert [(version, round(float(boundary), 9)) for version, boundary in found] == [
+        (3, 0.1),
+        (1, 0.11),
+    ]

@@ -106,6 +106,7 @@ def test_an_unknown_task_lists_the_known_ones():
         ({"history_from": "soon"}, ["history_from is 'soon'"]),
         ({"label": {**CHURN["label"], "column": "churned"}}, ["label.column names 'churned'"]),
         ({"label": {**CHURN["label"], "horizon_days": 0}}, ["label.horizon_days is 0"]),
+        ({"label": {**CHURN["label"], "outcome_days": 99}}, ["label", "outcome_days is 99"]),
         ({"label": {**CHURN["label"], "column": "visit_count"}}, ["knows the answer"]),
         (
             {"features": {**CHURN["features"], "exclude": ["nothing"]}},

@@ -953,6 +953,8 @@ TAMPERING = (
     f"update {CHAMPION} set as_of_date = case as_of_date when date '2013-05-10'"
     " then date '2013-05-11' else date '2013-05-10' end"
     " where as_of_date in ('2013-05-10', '2013-05-11')",
+    f"delete from {CHAMPION} where as_of_date = '{FIRST_LOOK}'",
+    f"update {CHECKS} set sentence = 'holds: everything' where check_name = 'coverage'",
 )
 
 

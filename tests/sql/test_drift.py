@@ -316,6 +316,16 @@ def score_verdicts(warehouse):
     )
 
 
+def test_an_alarm_of_more_than_seventy_days_ago_is_not_counted(warehouse):
+    shifted = window(spend=[51 + row % 50 for row in range(200)])
+    plant(warehouse, [shifted, shifted])  # 2 and 9 July
+    judge(warehouse)
+    score(warehouse, [("2017-09-17", shifted)])  # 77 and 70 days after them
+    for options in ((), ("--full-refresh",)):  # day by day, and all days at once
+        warehouse.dbt("run", "--select", "mon_feature_drift", "mon_score_drift", *options)
+        assert [count for *_, count in verdicts(warehouse, "spend")] == [1, 2, 2]
+
+
 def test_a_lasting_shift_warns_twice_and_then_acts_and_the_other_columns_stay_quiet(warehouse):
     shifted = window(spend=[51 + row % 50 for row in range(200)])
     plant(warehouse, [window(), shifted, shifted, shifted])

@@ -43,7 +43,7 @@ def losses(rows: int, seed: int = 7) -> dict[str, Any]:
     return {
         "question": ["q"] * rows,
         "cluster_id": rng.integers(0, 40, rows).astype(str),
-        "as_of_date": rng.integers(0, 9, rows),
+        "block_date": rng.integers(0, 9, rows),
         "champion_part": rng.lognormal(0, 2, rows),
         "challenger_part": rng.lognormal(0, 2, rows),
         "weight": np.ones(rows),
@@ -57,7 +57,7 @@ def scored(rows: int, digits: int = 1, seed: int = 3) -> dict[str, Any]:
     return {
         "question": ["q"] * rows,
         "cluster_id": rng.integers(0, 30, rows).astype(str),
-        "as_of_date": rng.integers(0, 8, rows),
+        "block_date": rng.integers(0, 8, rows),
         "label_value": labels,
         "champion_score": (shared + rng.normal(0, 0.5, rows)).round(digits),
         "challenger_score": (shared + rng.normal(0, 0.5, rows)).round(digits),
@@ -78,7 +78,7 @@ def test_the_two_way_error_agrees_with_numpy_and_is_never_below_either(macros: A
     )
     difference = parts["champion_part"] - parts["challenger_part"]
     influence = (difference - difference.mean()) / 500
-    units, dates = parts["cluster_id"], parts["as_of_date"].astype(str)
+    units, dates = parts["cluster_id"], parts["block_date"].astype(str)
     pairs = np.char.add(np.char.add(units, "|"), dates)
     expected = [clustered_error(influence, groups) ** 2 for groups in (units, dates, pairs)]
     variance = max(expected[0] + expected[1] - expected[2], expected[0], expected[1])
@@ -111,7 +111,7 @@ def test_a_mean_difference_and_both_errors_agree_with_numpy(macros: Any, scale: 
     assert row[3:6] == (500, 500, 40)
     assert row[6] == pytest.approx(clustered_error(influence, parts["cluster_id"]), rel=1e-9)
     assert row[7] == 9
-    assert row[8] == pytest.approx(clustered_error(influence, parts["as_of_date"]), rel=1e-9)
+    assert row[8] == pytest.approx(clustered_error(influence, parts["block_date"]), rel=1e-9)
 
 
 @pytest.mark.parametrize("digits", [0, 1, 9], ids=["many ties", "ties", "no ties"])
@@ -135,7 +135,7 @@ def test_the_auc_and_its_clustered_delong_error_agree_with_numpy(macros: Any, di
     influence[labels == 1] = (v10 - delta) / len(v10)
     influence[labels == 0] = (v01 - delta) / len(v01)
     assert row[6] == pytest.approx(clustered_error(influence, data["cluster_id"]), rel=1e-9)
-    assert row[8] == pytest.approx(clustered_error(influence, data["as_of_date"]), rel=1e-9)
+    assert row[8] == pytest.approx(clustered_error(influence, data["block_date"]), rel=1e-9)
 
 
 def test_rows_that_are_their_own_clusters_give_delongs_variance(macros: Any) -> None:

@@ -481,6 +481,19 @@ def test_each_check_has_a_sentence_and_evidence_in_the_row(planted: Rollouts) ->
     planted.warehouse.dbt("test", "--select", "decide_rollout", "declared_online")
 
 
+def test_an_edited_verdict_or_check_no_longer_has_its_id(planted: Rollouts) -> None:
+    whole = ("test", "--select", "decide_rollout,test_name:rollout_ids_are_whole")
+    planted.warehouse.dbt(*whole)
+    for change in ("verdict = 'complete'", "upper_bound = upper_bound + 1", "checks = checks[2:]"):
+        planted.warehouse.execute(
+            f"update decisions.decide_rollout set {change} where as_of_date = '{FIRST_KNOWN}'"
+        )
+        with pytest.raises(AssertionError, match="rollout_ids_are_whole"):
+            planted.warehouse.dbt(*whole)
+        planted.judge("--full-refresh")
+    planted.warehouse.dbt(*whole)
+
+
 # Coverage, arms and what is served: the functions that the flow calls, on a file of its own.
 
 

@@ -250,7 +250,7 @@ def plant_declarations(warehouse: Any) -> None:
         f"""
         create temp table cells as select name from planted;
         insert into intermediate.declared_tasks
-            select name, 'regression', 1, 2, '{PRIMARY}', 'feat_flight' from cells;
+            select name, 'regression', 1, 2, 1, '{PRIMARY}', 'feat_flight' from cells;
         insert into intermediate.declared_metrics
             select name, metric, metric = '{PRIMARY}' from cells
             cross join unnest(['{PRIMARY}', '{GUARDRAIL}']) as metrics (metric);

@@ -1,4 +1,4 @@
-"""What the borders of training and scoring sets share: the rows, and the profile of their features.
+"""What the borders of training and scoring sets share: rows, profile of features, judgement.
 
 Rows are never copied out: keys (and a label) go to one temporary table, and one scan makes a
 second one with a row per feature. So the number of expectations, each of which costs queries, does
@@ -6,11 +6,14 @@ not grow with the number of features.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
 
 import duckdb
 
 from warehouse.connection import quoted
-from warehouse.expectations.engine import Judged
+from warehouse.expectations.engine import Judged, judge
+from warehouse.expectations.judgement import Border, Judgement, settle
 from warehouse.reading import relation_columns
 from warehouse.sources import Rule
 
@@ -21,6 +24,7 @@ __all__ = [
     "SET",
     "RowSet",
     "columns_rule",
+    "judge_rows",
     "key_rules",
 ]
 
@@ -203,3 +207,34 @@ def key_rules(key: Sequence[str]) -> list[Rule]:
         else Rule("key_unique", "ExpectCompoundColumnsToBeUnique", {"column_list": list(key)})
     )
     return [*rules, unique]
+
+
+def judge_rows(
+    rows: RowSet,
+    judged: Sequence[Judged],
+    *,
+    border: Border,
+    task: str,
+    as_of_date: date,
+    row_count: int,
+    entity_key: Sequence[str],
+    folder: Path,
+) -> Judgement:
+    """Judge a set of rows, record the judgement, and stop the set when an expectation fails.
+
+    Raises
+    ------
+    JudgementFailed
+        When an expectation does not hold. Broken rows are kept, unless the set lacks a column.
+    """
+    judgement, _ = judge(
+        rows.connection,
+        judged,
+        border=border,
+        subject=task,
+        as_of_date=as_of_date,
+        checked_row_count=row_count,
+        folder=folder,
+    )
+    broken = rows.broken_rows() if rows.has_columns else None
+    return settle(rows.connection, judgement, broken_rows=broken, entity_key=entity_key)

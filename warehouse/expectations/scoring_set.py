@@ -12,9 +12,16 @@ from typing import Any
 import duckdb
 
 from warehouse.connection import quoted, relation_name
-from warehouse.expectations.engine import Judged, judge
-from warehouse.expectations.judgement import Judgement, settle
-from warehouse.expectations.row_sets import FEATURES, KEYS, RowSet, columns_rule, key_rules
+from warehouse.expectations.engine import Judged
+from warehouse.expectations.judgement import Judgement
+from warehouse.expectations.row_sets import (
+    FEATURES,
+    KEYS,
+    RowSet,
+    columns_rule,
+    judge_rows,
+    key_rules,
+)
 from warehouse.sources import Rule
 
 __all__ = ["judge_scoring_set"]
@@ -102,20 +109,15 @@ def judge_scoring_set(
             ),
             Judged(FEATURES, FEATURE_RULES, row_column="feature"),
         ]
-    judgement, _ = judge(
-        connection,
+    return judge_rows(
+        rows,
         judged,
         border="scoring_set",
-        subject=task,
+        task=task,
         as_of_date=as_of_date,
-        checked_row_count=row_count,
-        folder=folder,
-    )
-    return settle(
-        connection,
-        judgement,
-        broken_rows=rows.broken_rows() if rows.has_columns else None,
+        row_count=row_count,
         entity_key=entity_key,
+        folder=folder,
     )
 
 

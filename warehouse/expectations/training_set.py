@@ -7,14 +7,15 @@ from pathlib import Path
 import duckdb
 
 from warehouse.connection import quoted
-from warehouse.expectations.engine import Judged, judge
-from warehouse.expectations.judgement import Judgement, settle
+from warehouse.expectations.engine import Judged
+from warehouse.expectations.judgement import Judgement
 from warehouse.expectations.row_sets import (
     FEATURES,
     KEYS,
     LABEL,
     RowSet,
     columns_rule,
+    judge_rows,
     key_rules,
 )
 from warehouse.sources import Rule
@@ -90,20 +91,15 @@ def judge_training_set(
             Judged(KEYS, [*key_rules(rows.key), *_label_rules(kind)]),
             Judged(FEATURES, FEATURE_RULES, row_column="feature"),
         ]
-    judgement, _ = judge(
-        connection,
+    return judge_rows(
+        rows,
         judged,
         border="training_set",
-        subject=task,
+        task=task,
         as_of_date=as_of_date,
-        checked_row_count=row_count,
-        folder=folder,
-    )
-    return settle(
-        connection,
-        judgement,
-        broken_rows=rows.broken_rows() if rows.has_columns else None,
+        row_count=row_count,
         entity_key=entity_key,
+        folder=folder,
     )
 
 

@@ -1,5 +1,5 @@
 {#  Fails with the decisions whose id cannot be derived again: a row or one of its checks was edited, or a
-    row before it is missing. It reads only decide_champion and decide_checks. -#}
+    row before it is missing; and with a task whose newest judged day has no decision left. -#}
 {% test decision_chain_is_whole(model) %}
 
 with
@@ -43,11 +43,31 @@ derived as (
             and decisions.challenger_version = hashed_checks.challenger_version
 )
 
-select *
+select
+    task,
+    as_of_date,
+    challenger_version,
+    decision_id
 from derived
 where
     decision_id is distinct from derived_decision_id
     or previous_decision_id is distinct from decision_id_before
     or checks_hash is distinct from derived_checks_hash
+
+union all
+
+select
+    judgements.task,
+    max(judgements.as_of_date) as as_of_date,
+    cast(null as integer) as challenger_version,
+    'the newest decision is gone' as decision_id
+from {{ source('recorded', 'judgements') }} as judgements
+group by judgements.task
+having
+    max(judgements.as_of_date) > coalesce((
+        select max(decisions.as_of_date)
+        from decisions
+        where decisions.task = judgements.task
+    ), cast('0001-01-01' as date))
 
 {% endtest %}

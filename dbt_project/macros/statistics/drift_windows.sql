@@ -414,12 +414,20 @@ alarm_counts as (
         {{ groups }},
         as_of_date,
         is_new,
-        cast(sum(case when is_alarming then 1 else 0 end) over (
-            partition by {{ groups }}
-            order by as_of_date
-            rows between 4 preceding and current row
-        ) as integer) as alarming_window_count
+        -- by age in windows, because the oldest may lie too many days back
+        case when is_alarming then 1 else 0 end
+        {%- for age in range(1, 5) %}
+        + case
+            when lag(is_alarming, {{ age }}) over series
+                and lag(as_of_date, {{ age }}) over series >= {{ add_days('as_of_date', -70) }} then 1
+            else 0
+        end
+        {%- endfor %} as alarming_window_count
     from alarm_history
+    window series as (
+        partition by {{ groups }}
+        order by as_of_date
+    )
 ),
 
 persistent_alarms as (

@@ -40,7 +40,8 @@
        difference = mean(y | treatment) - mean(y | control),   variance = sum over arms of S_yy / (n - 1) / n,
        theta = C_xy / C_xx about the mean of both arms,
    and CUPED (Deng, Xu, Kohavi and Walker 2013) is the same for y - theta * x. A unit without a finite
-   covariate counts as one with the mean covariate. A covariate that does not vary: theta is 0.
+   covariate counts as one with the mean covariate. A covariate that does not vary: as if theta were 0, and
+   the column is NULL.
    Values are taken about the mean of both arms and as a share of the largest, so that they add up exactly
    as decimals, whatever the order of the threads.
    Columns: keys, per arm unit_count, valid_unit_count (those with a finite value), sum, sum_of_squares;

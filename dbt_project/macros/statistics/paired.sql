@@ -13,9 +13,9 @@
    half; a negative row's the share of the positives ranked above it. Each half averages to the AUC.
    From mid-ranks, V10 = (R - K) / n and V01 = 1 - (R - K) / m (DeLong, DeLong and Clarke-Pearson 1988;
    Sun and Xu 2014).
-   rows: a relation with `keys`, cluster_id, as_of_date, label_value (0 or 1), champion_score,
+   rows: a relation with `keys`, cluster_id, block_date, label_value (0 or 1), champion_score,
    challenger_score. keys: list of columns that separate the comparisons.
-   Columns: keys, cluster_id, as_of_date, label_value, champion_part, challenger_part, weight, with
+   Columns: keys, cluster_id, block_date, label_value, champion_part, challenger_part, weight, with
    weights that add to 2. One class only: parts are NULL. -#}
 {% macro roc_auc_parts(rows, keys) %}
     {%- set by = keys | join(', ') %}
@@ -24,7 +24,7 @@
         placed.{{ key }},
         {%- endfor %}
         placed.cluster_id,
-        placed.as_of_date,
+        placed.block_date,
         placed.label_value,
         {%- for side in ['champion', 'challenger'] %}
         case
@@ -58,21 +58,22 @@
 {%- endmacro %}
 
 {# The difference of two versions in each metric and its cluster-robust standard errors.
-   parts: a relation with `keys`, cluster_id, as_of_date, champion_part, challenger_part, weight. A mean
+   parts: a relation with `keys`, cluster_id, block_date, champion_part, challenger_part, weight. A mean
    of rows has parts = the rows' losses and weight 1; roc_auc_parts gives those of the AUC.
    sample_count: SQL expression over the totals' keys: 1 for a mean, 2 for the AUC (its weights
    add to one for the positives and one for the negatives).
    With c = champion_part - challenger_part, W the sum of weights, k the sample count:
        difference = sum(c) / W,   D_g = (sum over g of c - difference * weight) * k / W,
        variance = G / (G - 1) * sum over g of D_g^2,
-   once with g = cluster_id, once with g = as_of_date, and once with g = both, the cells that the two
+   once with g = cluster_id, once with g = block_date (the as_of_date,
+   or the first of those whose labels overlap), and once with g = both, the cells that the two
    have in common (Cameron and Miller 2015; for the AUC Obuchowski 1997).
    Columns: keys, champion_value, challenger_value, difference (champion - challenger), row_count,
    valid_row_count (rows whose parts are finite), cluster_count, cluster_standard_error, date_count,
    date_standard_error, cell_count, cell_standard_error. Fewer than two groups: that standard error is NULL. -#}
 {% macro clustered_difference(parts, keys, sample_count) %}
     {%- set by = keys | join(', ') %}
-    {%- set groupings = {'cluster': 'cluster_id', 'date': 'as_of_date', 'cell': 'cluster_id, as_of_date'} %}
+    {%- set groupings = {'cluster': 'cluster_id', 'date': 'block_date', 'cell': 'cluster_id, block_date'} %}
     select
         {%- for key in keys %}
         totals.{{ key }},

@@ -139,9 +139,7 @@ quantiles as (
 half_widths as (
     select
         quantiles.*,
-        {%- for grouping in ['cluster', 'date', 'cell'] %}
-        {{ half_width('quantiles', grouping, 'quantiles.quantile') }} as {{ grouping }}_half_width{{ ',' if not loop.last }}
-        {%- endfor %}
+        {{ half_widths('quantiles', 'quantiles.quantile') }}
     from quantiles
 ),
 

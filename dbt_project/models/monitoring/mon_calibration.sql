@@ -6,10 +6,7 @@
 with
 
 thresholds as (
-    select
-        max(case when name = 'minimum_labelled_rows' then threshold_value end)
-            as minimum_labelled_rows
-    from {{ ref('drift_thresholds') }}
+    {{- drift_thresholds() }}
 ),
 
 -- mon_quality says which windows are mature and judged when, and how many of their labels are known

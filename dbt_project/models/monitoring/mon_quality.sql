@@ -1,18 +1,13 @@
 {{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail') }}
 
-{%- set losses = ['log_loss', 'brier_score', 'absolute_error', 'squared_error', 'error_rate'] %}
+{%- set losses = loss_metrics() %}
 {%- set grain = ['task', 'kind', 'model_version', 'role', 'as_of_date', 'judged_as_of_date', 'slice'] %}
 {%- set groups = grain | join(', ') %}
 
 with
 
 thresholds as (
-    select
-        max(case when name = 'minimum_coverage_share' then threshold_value end)
-            as minimum_coverage_share,
-        max(case when name = 'minimum_labelled_rows' then threshold_value end)
-            as minimum_labelled_rows
-    from {{ ref('drift_thresholds') }}
+    {{- drift_thresholds() }}
 ),
 
 -- live periods that are not judged yet

@@ -405,8 +405,7 @@ totals as (
         count(*) filter (where status = 'insufficient' and check_name = 'outcome') as undecidable_count,
         count(*) filter (where is_passed and check_name = 'stage_periods') as stage_count,
         count(*) filter (where not is_passed and check_name = 'duration') as expired_count,
-        {{ sha256('string_agg(' ~ canonical_text('checks', rollout_check_columns()) ~ ", ';' order by check_name, metric)") }}
-            as checks_hash,
+        {{ rollout_checks_hash('checks') }} as checks_hash,
         {{ rollout_check_list('checks') }} as checks
     from checks
     group by rollout_id, as_of_date

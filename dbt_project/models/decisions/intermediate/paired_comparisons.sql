@@ -54,7 +54,7 @@ parts as (
         metric_slices.{{ key }},
         {%- endfor %}
         metric_slices.cluster_id,
-        metric_slices.as_of_date,
+        metric_slices.block_date,
         metric_slices.label_value,
         {%- for side in ['champion', 'challenger'] %}
         case metric_slices.metric

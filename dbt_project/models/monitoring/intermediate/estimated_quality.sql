@@ -12,11 +12,7 @@
 with
 
 thresholds as (
-    select
-        max(case when name = 'minimum_window_rows' then threshold_value end) as minimum_window_rows,
-        max(case when name = 'estimated_decay_share' then threshold_value end)
-            as estimated_decay_share
-    from {{ ref('drift_thresholds') }}
+    {{- drift_thresholds() }}
 ),
 
 scored_windows as (
