@@ -104,7 +104,7 @@ def prove(size: str, with_peers: bool, state: Path, folder: Path) -> dict[str, A
                 Plan(rules=promotion.UNPLANNED, windows=30), wanted["others"], 4
             ),
             "binary, with the policy as shipped": a_a(
-                Plan(like="household_churn", windows=10), wanted["others"], 5
+                Plan(like="household_churn", windows=10, outcome_days=4), wanted["others"], 5
             ),
         },
     }

@@ -71,8 +71,11 @@ def ask(api: str, path: str, body: object) -> Any:
 
 
 def finished_trainings(api: str) -> list[dict[str, Any]]:
-    """Wait until the training runs that there are have come to an end."""
-    query = {"flows": {"name": {"any_": ["train-challenger"]}}}
+    """Wait until the deployed training runs that there are have come to an end."""
+    query = {
+        "flows": {"name": {"any_": ["train-challenger"]}},
+        "flow_runs": {"deployment_id": {"is_null_": False}},
+    }
     for _ in range(240):
         runs = ask(api, "flow_runs/filter", query)
         if runs and all(run["state_type"] in ("COMPLETED", "FAILED", "CRASHED") for run in runs):

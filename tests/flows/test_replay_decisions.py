@@ -23,7 +23,7 @@ def test_the_same_facts_give_the_same_ids_and_an_edited_row_is_named(state: Path
     before = hashlib.sha256(file.read_bytes()).hexdigest()
     done = replay(state)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines() == ["2 decisions derived again with the same id, 0 differences"]
+    assert done.stdout.splitlines() == ["3 decisions derived again with the same id, 0 differences"]
     assert hashlib.sha256(file.read_bytes()).hexdigest() == before
     assert list((state / "cache").glob("replay-*")) == []
 
@@ -37,7 +37,8 @@ def test_the_same_facts_give_the_same_ids_and_an_edited_row_is_named(state: Path
             "update decisions.decide_champion set verdict = 'hold', decision_id = 'x'"
             " where as_of_date = '2017-07-02';"
             "update decisions.decide_checks set delta = 9 where check_name = 'baseline'"
-            " and metric = 'log_loss'"
+            " and metric = 'log_loss';"
+            "update decisions.decide_rollout set verdict = 'complete'"
         )
     done = replay(state)
     assert done.returncode == 1
@@ -45,7 +46,8 @@ def test_the_same_facts_give_the_same_ids_and_an_edited_row_is_named(state: Path
     assert done.stdout.splitlines() == [
         "household_churn 2017-07-02 1: differs in verdict, decision_id",
         "household_churn 2017-07-02 1 baseline log_loss all: differs in delta",
-        "1 decisions derived again with the same id, 2 differences",
+        "household_churn household_churn-r1 2017-07-09: differs in verdict",
+        "1 decisions derived again with the same id, 3 differences",
     ]
 
 
