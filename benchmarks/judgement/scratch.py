@@ -56,7 +56,8 @@ class Scratch:
 
     def compiled(self, template: str) -> str:
         """Return a Jinja text with the project's macros written out as SQL."""
-        result = self._invoke(self._manifest, "compile", "--inline", template)
+        silent = ("--log-level", "none")  # it would print the SQL
+        result = self._invoke(self._manifest, "compile", "--inline", template, *silent)
         return str(result.results[0].node.compiled_code)
 
     def take(self, warehouse: Path) -> None:
