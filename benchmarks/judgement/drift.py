@@ -27,7 +27,7 @@ from models_ml.profile import reference_bins, reference_values
 TASK = "household_churn"
 FIRST_DAY = date(2017, 1, 1)
 REFERENCE_ROWS = 9_000
-PEER_WINDOWS = 100  # of each case, at most: they judge one window in about half a second
+PEER_WINDOWS, PEER_ROWS = 100, 1_000_000  # what the peers get of each case: they are slow
 SAMPLE_ROWS = 20_000
 KINDS = {
     "normal": "numeric",
@@ -43,6 +43,11 @@ KINDS = {
 }
 
 Change = Callable[[dict[str, Any], np.random.Generator], None]
+
+
+def peer_windows(window_rows: int, count: int) -> int:
+    """Return how many of `count` windows the peers judge: so many, or so many rows, at most."""
+    return min(count, PEER_WINDOWS, PEER_ROWS // window_rows)
 
 
 def draw(rows: int, rng: np.random.Generator) -> dict[str, Any]:
@@ -172,10 +177,11 @@ class Windows:
         scratch.dbt("run", "mon_feature_drift")
         if self.peers is not None:
             self.peers.mkdir(parents=True, exist_ok=True)
+            judged = peer_windows(windows[0].num_rows, len(windows))
             pq.write_table(reference, self.peers / f"{name}.reference.parquet")
             numbered = [
                 rows.append_column("window", pa.array([number] * rows.num_rows))
-                for number, rows in enumerate(windows[:PEER_WINDOWS])
+                for number, rows in enumerate(windows[:judged])
             ]
             pq.write_table(pa.concat_tables(numbered), self.peers / f"{name}.windows.parquet")
         return scratch.dicts(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.judgement.drift import PEER_WINDOWS
+from benchmarks.judgement.drift import peer_windows
 
 
 def claims(found: dict[str, Any]) -> list[dict[str, Any]]:
@@ -96,7 +96,7 @@ def _drift_table(rates: list[dict[str, Any]]) -> list[str]:
             for peer in ("evidently", "nannyml")
         ]
         what = row["shift"] or "nothing: windows with any of 10 features alarming"
-        judged = min(row["windows"], PEER_WINDOWS)
+        judged = peer_windows(row["window_rows"], row["windows"])
         lines.append(
             f"| {row['window_rows']:,}, {row['reference_rows']:,} | {what} | "
             f"**{row[share]:.1%}** ({row['windows']}) | {' | '.join(peers)} | {judged} |"
