@@ -262,6 +262,25 @@ def _look(row: dict[str, Any]) -> str:
     return f"look {row['look_number']}, {row['as_of_date'].day} {row['as_of_date']:%b}"
 
 
+def _lead_scale(looks: Rows) -> alt.Scale:
+    """Return a scale in which the narrowest interval is readable, whatever the first looks are.
+
+    With two independent blocks of dates an interval is thousands of times as wide as with three.
+    """
+    bounded = [row for row in looks if row["lower_bound"] is not None]
+    if not bounded:
+        return alt.Scale()
+    narrowest = min((row["upper_bound"] - row["lower_bound"]) / 2 for row in bounded)
+    reach = max(6 * narrowest, *(2 * abs(row["delta"]) for row in bounded))
+    return alt.Scale(
+        domain=[
+            max(-reach, min(0.0, *(row["lower_bound"] for row in bounded))),
+            min(reach, max(0.0, *(row["upper_bound"] for row in bounded))),
+        ],
+        nice=True,
+    )
+
+
 def comparison_chart(looks: Rows, metric: str, description: str) -> Spec:
     """Draw one challenger's lead by look, in its sequential interval, with what it had to reach."""
     rows = [
@@ -291,20 +310,20 @@ def comparison_chart(looks: Rows, metric: str, description: str) -> Spec:
         scale=alt.Scale(type="point", padding=0.6),
     )
     base = alt.Chart(data).encode(x=x)
-    title = f"better by ({metric})"
+    y: dict[str, Any] = {"title": f"better by ({metric})", "scale": _lead_scale(looks)}
     layers = [
-        base.mark_area(color=CHALLENGER, opacity=0.14).encode(
-            y=alt.Y("lower_bound:Q", title=title), y2="upper_bound:Q"
+        base.mark_area(color=CHALLENGER, opacity=0.14, clip=True).encode(
+            y=alt.Y("lower_bound:Q", **y), y2="upper_bound:Q"
         ),
-        base.mark_rule(color=CHALLENGER, strokeWidth=2).encode(
-            y=alt.Y("lower_bound:Q", title=title), y2="upper_bound:Q", tooltip=_tooltip()
+        base.mark_rule(color=CHALLENGER, strokeWidth=2, clip=True).encode(
+            y=alt.Y("lower_bound:Q", **y), y2="upper_bound:Q", tooltip=_tooltip()
         ),
-        base.mark_line(color=INK, strokeDash=[4, 3], strokeWidth=1.4).encode(
-            y=alt.Y("boundary:Q", title=title)
+        base.mark_line(color=INK, strokeDash=[4, 3], strokeWidth=1.4, clip=True).encode(
+            y=alt.Y("boundary:Q", **y)
         ),
-        base.mark_line(color=CHALLENGER, strokeWidth=1.4).encode(y=alt.Y("delta:Q", title=title)),
+        base.mark_line(color=CHALLENGER, strokeWidth=1.4).encode(y=alt.Y("delta:Q", **y)),
         base.mark_point(filled=True, size=70, opacity=1).encode(
-            y=alt.Y("delta:Q", title=title),
+            y=alt.Y("delta:Q", **y),
             color=alt.condition(
                 "datum.verdict === 'promote' || datum.verdict === 'rollback'",
                 alt.value(GOOD),
