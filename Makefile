@@ -46,7 +46,7 @@ up: .venv/installed ## start Prefect, its worker, MLflow and the docs on this ma
 down: .venv/installed ## end what `make up` started
 	@$(BIN)/python -m flows.services down
 
-docs: .venv/installed ## write the dbt docs site as one HTML file
+docs: .venv/installed ## write the dbt docs site and the tasks' pages
 	@$(BIN)/python -m flows.docs
 
 sql: .venv/installed ## print a query over the published tables: make sql Q="select ..."
@@ -55,7 +55,7 @@ sql: .venv/installed ## print a query over the published tables: make sql Q="sel
 replay-decisions: .venv/installed ## derive every decision again from a copy of the warehouse, and compare the ids
 	@$(BIN)/python -m flows.replay_decisions
 
-prove-judgement: run ## measure the error rates of the judgement (half an hour; SIZE=small: two minutes)
+prove-judgement: run ## replay, then measure the error rates of the judgement (half an hour; SIZE=small: two minutes)
 	@$(BIN)/python -m benchmarks.judgement $(if $(SIZE),--size $(SIZE)) $(if $(filter small,$(SIZE)),--no-peers)
 
 benchmark: .venv/installed ## measure scoring: time and memory, side by side

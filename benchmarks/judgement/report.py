@@ -107,16 +107,22 @@ def _drift_table(rates: list[dict[str, Any]]) -> list[str]:
 def _estimates_table(found: dict[str, Any]) -> list[str]:
     lines = [
         "",
-        "| Estimated without labels | metric | windows | estimate off by | holdout off by | "
-        "concept drift planted: realised moves | estimate moves |",
+        "| Estimated without labels | metric | windows | estimate off by | holdout off by | easy "
+        "units gone: realised, estimate move | outcomes changed: realised, estimate move |",
         "|---|---|---|---|---|---|---|",
     ]
-    planted = {(row["task"], row["metric"]): row for row in found["concept_drift"]}
+    planted = {
+        name: {(row["task"], row["metric"]): row for row in found[name]}
+        for name in ("covariate_shift", "concept_drift")
+    }
     for row in found["replayed"]:
-        moved = planted[row["task"], row["metric"]]
+        moves = [
+            f"{rows[row['task'], row['metric']]['realised_moved_by']:.3g}, "
+            f"{rows[row['task'], row['metric']]['estimate_moved_by']:.3g}"
+            for rows in planted.values()
+        ]
         lines.append(
-            f"| {row['task']} | {row['metric']} | {row['windows']} | {row['estimate_error']:.4g} | "
-            f"{row['reference_error']:.4g} | {moved['realised_moved_by']:.4g} | "
-            f"{moved['estimate_moved_by']:.4g} |"
+            f"| {row['task']} | {row['metric']} | {row['windows']} | {row['estimate_error']:.3g} | "
+            f"{row['reference_error']:.3g} | {' | '.join(moves)} |"
         )
     return lines
