@@ -21,11 +21,11 @@ PREDICTIONS = """
 """
 DRIFT = """
     select
-        model_version, feature, severity, psi, psi_null_quantile, adjusted_p_value,
+        model_version, feature, severity, reason_code, psi, psi_null_quantile, adjusted_p_value,
         alarming_window_count
     from monitoring.mon_feature_drift
-    where task = $task and as_of_date = $as_of_date
-    order by psi desc, model_version, feature
+    where task = $task and as_of_date = $as_of_date and reason_code <> 'excepted'
+    order by severity = 'act' desc, severity = 'warn' desc, psi desc, model_version, feature
     limit 20
 """
 DECISION = """
