@@ -153,7 +153,7 @@ def up(prefect_port: int, mlflow_port: int, docs_port: int) -> None:
         address=f"http://127.0.0.1:{docs_port}/",
     )
     click.echo(
-        f"Prefect's pages: http://127.0.0.1:{prefect_port}; a run:\n"
+        f"Prefect's pages: http://127.0.0.1:{prefect_port}, what runs show: /artifacts; a run:\n"
         f"  export PREFECT_HOME={prefect_folder()}\n"
         "  .venv/bin/prefect deployment run 'daily/household-churn'"
     )

@@ -165,6 +165,7 @@ def main(size: str, peers: bool) -> None:
     console.print(report.table(found), soft_wrap=True, markup=False)
     console.print(f"written: {proofs / 'judgement.json'}, {found['seconds']:.0f} s")
     broken = [claim for claim in found["claims"] if not claim["holds"]]
+    console.print(f"{len(found['claims']) - len(broken)} of {len(found['claims'])} claims hold")
     for claim in broken:
         console.print(f"does not hold: {claim}")
     sys.exit(1 if broken else 0)

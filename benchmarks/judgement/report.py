@@ -52,7 +52,8 @@ def table(found: dict[str, Any]) -> str:
     """Return the README's tables as Markdown."""
     lines = [
         f"Seed {found['seed']}, commit `{found['code_commit'][:12]}`, size {found['size']}, "
-        f"{found['seconds'] / 60:.0f} minutes on 2 cores.",
+        f"{found['seconds'] / 60:.0f} minutes. ± is the Monte Carlo error of a share that is truly "
+        "alpha (5 %): small sizes scatter by three of them.",
         "",
         "| Equal versions, a look each period | histories | looks | falsely promoted | point "
         "comparison | repeated 5 % test | rows taken as independent |",

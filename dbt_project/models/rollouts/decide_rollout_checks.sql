@@ -17,7 +17,8 @@ named as (
         task,
         as_of_date,
         {%- for column in rollout_check_columns() %}
-        entry.{{ column }} as {{ column }}{{ ',' if not loop.last }}
+        {{ 'case when not entry.is_passed then entry.reason_code end' if column == 'reason_code' else 'entry.' ~ column }}
+            as {{ column }}{{ ',' if not loop.last }}
         {%- endfor %}
     from checks
 )
