@@ -22,6 +22,7 @@ from warehouse.expectations import build_data_docs
 from warehouse.home import expectations_folder, mlflow_folder
 from warehouse.landing import create_raw_tables
 from warehouse.publishing import publish
+from warehouse.reading import query_rows
 from warehouse.sources import Source, load_sources
 from warehouse.writing import create_predictions_table
 
@@ -71,10 +72,7 @@ class Run:
     def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
         """Return the rows of a query as dicts; `$task` and `$as_of_date` are always bound."""
         bound = {"task": self.task.name, "as_of_date": self.as_of_date, **parameters}
-        used = {name: value for name, value in bound.items() if f"${name}" in sql}
-        result = self.connection.execute(sql, used)
-        names = [column[0] for column in result.description]
-        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+        return query_rows(self.connection, sql, **bound)
 
 
 def _last_completed(task: Task, connection: duckdb.DuckDBPyConnection) -> date | None:

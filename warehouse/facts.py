@@ -18,6 +18,7 @@ __all__ = [
     "ChampionChanged",
     "FactRefused",
     "insert_facts",
+    "newest_champion",
     "record",
     "record_period",
     "record_promotion",
@@ -190,7 +191,7 @@ def record_promotion(
         ).fetchall()[0][0]
         if repeated:
             return False
-        champion, since, act_count = _champion(connection, task)
+        champion, since, act_count = newest_champion(connection, task)
         if champion != previous_version:
             raise ChampionChanged(
                 f"the champion of {task} is {_version(champion)}, but the {act} of "
@@ -221,7 +222,7 @@ def record_promotion(
         return True
 
 
-def _champion(
+def newest_champion(
     connection: duckdb.DuckDBPyConnection, task: str
 ) -> tuple[int | None, date | None, int]:
     """Return the newest champion, since when, and how many acts there have been."""

@@ -24,6 +24,7 @@ __all__ = [
     "check_keys",
     "content_hash",
     "describe_scoring_set",
+    "query_rows",
     "read_training_set",
     "relation_columns",
     "training_query",
@@ -48,6 +49,16 @@ class ScoringSet:
 
     row_count: int
     content_hash: str
+
+
+def query_rows(
+    connection: duckdb.DuckDBPyConnection, sql: str, **parameters: object
+) -> list[dict[str, Any]]:
+    """Return the rows of a query as dicts; of the parameters those are bound that `sql` names."""
+    used = {name: value for name, value in parameters.items() if f"${name}" in sql}
+    result = connection.execute(sql, used)
+    names = [column[0] for column in result.description]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
 
 def training_query(relation: str, entity_key: Sequence[str], cut_off_date: date) -> str:

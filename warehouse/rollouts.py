@@ -11,7 +11,7 @@ from datetime import date
 import duckdb
 
 from warehouse.connection import WarehouseError, transaction
-from warehouse.facts import insert_facts
+from warehouse.facts import insert_facts, newest_champion
 
 __all__ = [
     "RolloutRefused",
@@ -106,16 +106,10 @@ def start_rollout(
                 f"{running} is still running, and a task has one rollout at a time; "
                 f"abort it, or wait for its end, before version {treatment_version} is rolled out"
             )
-        champion = connection.execute(
-            """
-            select model_version from recorded.promotions where task = ?
-            order by act_number desc limit 1
-            """,
-            [task],
-        ).fetchone()
-        if champion is None or champion[0] != control_version:
+        champion, _, _ = newest_champion(connection, task)
+        if champion != control_version:
             raise RolloutRefused(
-                f"the champion of {task} is {champion[0] if champion else 'not chosen yet'}, but "
+                f"the champion of {task} is {champion or 'not chosen yet'}, but "
                 f"the {purpose} was decided against version {control_version}; judge again"
             )
         number = _count(connection, "rollouts", "task = ?", [task]) + 1

@@ -323,6 +323,30 @@ from counts
     where epoch = last_epoch
 {%- endmacro %}
 
+{# The scored windows that {{ this }}, with its own scoring_epoch, does not hold yet; a re-scored window counts as
+   new. Columns: task, model_version, role, as_of_date, scoring_epoch, row_count. -#}
+{% macro scored_windows_to_judge() %}
+    select
+        runs.task,
+        runs.model_version,
+        runs.role,
+        runs.as_of_date,
+        runs.epoch as scoring_epoch,
+        runs.row_count
+    from ({{ current_scoring_runs() }}) as runs
+    {%- if is_incremental() %}
+    where not exists (
+        select 1
+        from {{ this }} as judged
+        where
+            judged.task = runs.task
+            and judged.model_version = runs.model_version
+            and judged.as_of_date = runs.as_of_date
+            and judged.scoring_epoch = runs.epoch
+    )
+    {%- endif %}
+{%- endmacro %}
+
 {# The features of a scoring set as rows for unpivot: name, kind, value as number, value as category.
    They are read from its documented columns. A boolean has both forms; columns of other types
    (dates, lists) are no features. -#}

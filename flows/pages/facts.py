@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 
 from flows.pages import judged, monitored, present
+from warehouse.reading import query_rows
 
 __all__ = ["read_facts"]
 
@@ -22,12 +23,9 @@ Rows = list[dict[str, Any]]
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, sql: str, **parameters: object) -> Rows:
-    used = {name: value for name, value in parameters.items() if f"${name}" in sql}
-    result = connection.execute(sql, used)
-    names = [column[0] for column in result.description]
     return [
-        {name: _shown(value) for name, value in zip(names, row, strict=True)}
-        for row in result.fetchall()
+        {name: _shown(value) for name, value in row.items()}
+        for row in query_rows(connection, sql, **parameters)
     ]
 
 

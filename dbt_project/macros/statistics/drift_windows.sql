@@ -13,25 +13,7 @@ thresholds as (
 ),
 
 scored_windows as (
-    select
-        runs.task,
-        runs.model_version,
-        runs.role,
-        runs.as_of_date,
-        runs.epoch as scoring_epoch,
-        runs.row_count
-    from ({{ current_scoring_runs() }}) as runs
-    {%- if is_incremental() %}
-    where not exists (
-        select 1
-        from {{ this }} as judged
-        where
-            judged.task = runs.task
-            and judged.model_version = runs.model_version
-            and judged.as_of_date = runs.as_of_date
-            and judged.scoring_epoch = runs.epoch
-    )
-    {%- endif %}
+    {{- scored_windows_to_judge() }}
 ),
 
 reference_bins as (

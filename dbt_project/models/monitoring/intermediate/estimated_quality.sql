@@ -16,24 +16,7 @@ thresholds as (
 ),
 
 scored_windows as (
-    select
-        runs.task,
-        runs.model_version,
-        runs.role,
-        runs.as_of_date,
-        runs.epoch as scoring_epoch
-    from ({{ current_scoring_runs() }}) as runs
-    {%- if is_incremental() %}
-    where not exists (
-        select 1
-        from {{ this }} as estimated
-        where
-            estimated.task = runs.task
-            and estimated.model_version = runs.model_version
-            and estimated.as_of_date = runs.as_of_date
-            and estimated.scoring_epoch = runs.epoch
-    )
-    {%- endif %}
+    {{- scored_windows_to_judge() }}
 ),
 
 {%- for task in var('tasks') %}
